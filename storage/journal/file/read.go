@@ -1,0 +1,232 @@
+package file
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+
+	"milena/storage/journal"
+)
+
+// Read gives what is durable now, in the order in which it was written.
+//
+// Where chunks are missing or do not verify, the logs they may have held stop:
+// those that a readable head names, those with a gap behind, those not seen
+// since. They are told by a *journal.Damaged at the end.
+func (j *Journal) Read(ctx context.Context, after []journal.Cursor) iter.Seq2[journal.Entry, error] {
+	return func(yield func(journal.Entry, error) bool) {
+		p := j.newPass(after)
+		for _, l := range p.lives {
+			if err := p.file(ctx, l, yield); err != nil {
+				if err != errStopped {
+					yield(journal.Entry{}, err)
+				}
+				return
+			}
+		}
+		if damaged := p.damaged(); damaged != nil {
+			j.stop(damaged)
+			yield(journal.Entry{}, damaged)
+		}
+	}
+}
+
+var errStopped = fmt.Errorf("the reader wants no more")
+
+// pass is one reading of the journal.
+type pass struct {
+	j       *Journal
+	lives   []*life
+	until   uint64 // chunk number, excluded
+	wanted  []bool
+	last    []uint64 // place of each log that was read or is skipped
+	partial [][]byte // of each log, an entry whose last piece is to come
+	suspect []bool   // not seen since a hole
+	stopped []bool
+	holes   []hole
+	reason  string
+}
+
+func (j *Journal) newPass(after []journal.Cursor) *pass {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := len(j.logs)
+	p := &pass{
+		j: j, until: j.durable + 1, holes: j.holes,
+		wanted: make([]bool, n), last: make([]uint64, n), partial: make([][]byte, n),
+		suspect: make([]bool, n), stopped: make([]bool, n),
+	}
+	for _, c := range after {
+		if int(c.Log) < n {
+			p.wanted[c.Log], p.last[c.Log] = true, c.Place
+		}
+	}
+	lives := slices.Clone(j.old)
+	if j.cur != nil {
+		lives = append(lives, j.cur)
+	}
+	for i, l := range lives {
+		if i+1 < len(lives) && p.has(lives[i+1].head) {
+			continue // all of it is below the cursors
+		}
+		p.lives = append(p.lives, &life{slot: l.slot, head: l.head, at: l.at, index: slices.Clone(l.index)})
+	}
+	return p
+}
+
+// has says that nothing of what stands before this file is wanted.
+func (p *pass) has(h head) bool {
+	for log := range h.ends {
+		if p.wanted[log] && h.needs(log) > p.last[log] {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *pass) file(ctx context.Context, l *life, yield func(journal.Entry, error) bool) error {
+	p.meet(l.first)
+	p.compare(l.ends)
+	r := newReader(p.j.fs, l.name, l.size)
+	defer r.close()
+	for _, c := range l.index {
+		if c.number >= p.until {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p.meet(c.number)
+		rows, pieces, good, err := r.whole(c, l.generation)
+		if err != nil {
+			p.damage(err.Error())
+			p.suspectAll()
+			continue
+		}
+		for i := range rows {
+			if !good[i] {
+				p.damage(fmt.Sprintf("a piece of log %d at place %d in %s does not verify", rows[i].log, rows[i].place, l.name))
+				p.halt(int(rows[i].log))
+				continue
+			}
+			if !p.piece(rows[i], pieces[i], yield) {
+				return errStopped
+			}
+		}
+	}
+	return nil
+}
+
+// meet notices holes below a number.
+func (p *pass) meet(number uint64) {
+	for len(p.holes) > 0 && p.holes[0].from < number {
+		h := p.holes[0]
+		p.holes = p.holes[1:]
+		p.damage(fmt.Sprintf("chunks %d to %d are missing", h.from, h.until-1))
+		p.suspectAll()
+	}
+}
+
+func (p *pass) suspectAll() {
+	for log := range p.suspect {
+		p.suspect[log] = true
+		p.partial[log] = nil
+	}
+}
+
+func (p *pass) damage(reason string) {
+	if p.reason == "" {
+		p.reason = reason
+	}
+}
+
+func (p *pass) halt(log int) {
+	if log < len(p.stopped) {
+		p.stopped[log] = true
+	}
+}
+
+// compare clears logs that, by a file's head, lost nothing before it.
+func (p *pass) compare(ends []position) {
+	for log, end := range ends {
+		switch {
+		case !p.suspect[log]:
+		case end.place <= p.last[log]:
+			p.suspect[log] = false
+		default:
+			p.halt(log)
+		}
+	}
+}
+
+// piece takes one row, and yields its entry when it is whole.
+func (p *pass) piece(r row, bytes []byte, yield func(journal.Entry, error) bool) bool {
+	log := int(r.log)
+	if log >= len(p.last) || p.stopped[log] {
+		return true
+	}
+	if r.place <= p.last[log] {
+		if r.place == p.last[log] {
+			p.suspect[log] = false
+		}
+		return true
+	}
+	if r.place != p.last[log]+1 {
+		if p.wanted[log] {
+			p.damage(fmt.Sprintf("log %d jumps from place %d to %d", log, p.last[log], r.place))
+			p.halt(log)
+		} else {
+			p.last[log] = r.place - 1
+		}
+		if p.stopped[log] {
+			return true
+		}
+	}
+	body := bytes
+	if r.flags&(firstPiece|lastPiece) != firstPiece|lastPiece {
+		if r.flags&firstPiece != 0 {
+			p.partial[log] = p.partial[log][:0]
+		} else if p.suspect[log] {
+			p.halt(log)
+			return true
+		}
+		p.partial[log] = append(p.partial[log], bytes...)
+		if r.flags&lastPiece == 0 {
+			return true
+		}
+		body = p.partial[log]
+	}
+	p.suspect[log] = false
+	p.last[log] = r.place
+	if !p.wanted[log] {
+		return true
+	}
+	return yield(journal.Entry{Log: r.log, Place: r.place, Token: r.token, Body: [][]byte{body}}, nil)
+}
+
+// damaged tells what stopped; nil: nothing did.
+func (p *pass) damaged() *journal.Damaged {
+	p.meet(^uint64(0))
+	var hit []journal.Cursor
+	for log := range p.stopped {
+		if p.stopped[log] || p.suspect[log] && p.reason != "" {
+			hit = append(hit, journal.Cursor{Log: uint16(log), Place: p.last[log]})
+		}
+	}
+	if len(hit) == 0 {
+		return nil
+	}
+	return &journal.Damaged{Logs: hit, Reason: p.reason}
+}
+
+// stop keeps damaged logs from growing: what is appended behind a gap would
+// hide it.
+func (j *Journal) stop(d *journal.Damaged) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.damage = d
+	for _, c := range d.Logs {
+		j.logs[c.Log].stopped = true
+	}
+}

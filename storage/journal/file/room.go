@@ -1,0 +1,121 @@
+package file
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"milena/storage/disk"
+)
+
+const zeroBytes = 1 << 20 // written at a time when a file is filled
+
+// makeFile makes another file in the background, if the limit allows. Call it
+// under the lock.
+func (j *Journal) makeFile() {
+	size := j.o.FileBytes
+	if j.made == 0 {
+		size = j.o.FirstBytes
+	}
+	if j.making || j.closed || j.broken != nil || j.made+size > j.o.MaxLive || j.timer != nil {
+		return
+	}
+	j.making = true
+	j.slots++
+	name := path.Join(j.dir, fmt.Sprintf("%02d.journal", j.slots))
+	j.done.Add(1)
+	go func() {
+		defer j.done.Done()
+		s, err := j.fillFile(name, size)
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.making = false
+		j.haveRoom(err)
+		switch {
+		case err == nil:
+			j.made += size
+			j.free = append(j.free, s)
+		case errors.Is(err, disk.ErrNoSpace):
+			j.slots--
+			j.timer = time.AfterFunc(roomRetry, j.tryAgain)
+		default:
+			j.breakDown(fmt.Errorf("make journal file %s: %w", name, err))
+		}
+		j.work.Signal()
+	}()
+}
+
+// tryAgain looks for room once more, while somebody waits for it.
+func (j *Journal) tryAgain() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.timer = nil
+	j.work.Signal()
+	if len(j.free) == 0 {
+		j.makeFile()
+	}
+}
+
+// haveRoom tells when room for files runs out, and when it is back.
+func (j *Journal) haveRoom(err error) {
+	none := errors.Is(err, disk.ErrNoSpace)
+	if none == j.noRoom || err != nil && !none {
+		return
+	}
+	j.noRoom = none
+	go j.o.NoRoom(none)
+}
+
+// fillFile makes a file of zeros, durable with its name.
+func (j *Journal) fillFile(name string, size int64) (_ *slot, err error) {
+	flag := disk.Write | disk.Create
+	if j.direct {
+		flag |= disk.Direct
+	}
+	f, err := j.fs.Open(name, flag)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			j.fs.Remove(name) //nolint:errcheck // it is of no use, and the first error counts
+		}
+	}()
+	zeros := aligned(int(min(zeroBytes, size)))
+	for at := int64(0); at < size; at += int64(len(zeros)) {
+		if _, err = f.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at); err != nil {
+			return nil, err
+		}
+	}
+	if err = f.Sync(); err != nil {
+		return nil, err
+	}
+	if err = j.fs.SyncDir(j.dir); err != nil {
+		return nil, err
+	}
+	return &slot{file: f, name: name, size: size}, nil
+}
+
+// recycle frees the old files that the older of two Saves no longer needs. A
+// file can go when no log's entries in it are needed; where a log ended in it
+// stands in the head of the file behind it. Call it under the lock.
+func (j *Journal) recycle() {
+	for len(j.old) > 0 {
+		behind := j.cur
+		if len(j.old) > 1 {
+			behind = j.old[1]
+		}
+		if behind == nil || j.damage != nil || len(j.holes) > 0 {
+			return // with damage nothing is deleted
+		}
+		for log := range behind.ends {
+			if behind.needs(log) > j.keep[log] {
+				return
+			}
+		}
+		j.free = append(j.free, &j.old[0].slot)
+		j.old = j.old[1:]
+	}
+}

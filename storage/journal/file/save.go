@@ -1,0 +1,248 @@
+package file
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"milena/storage/disk"
+	"milena/storage/journal"
+)
+
+const (
+	snapshotSuffix = ".snapshot"
+	snapshotsKept  = 2
+)
+
+// savedFile is a snapshot file that is on the disk, whole.
+type savedFile struct {
+	number uint64
+	keep   []uint64 // per log
+}
+
+// Save keeps the snapshots:
+//
+//	1 write   all of them into one file beside the others, and sync it
+//	2 rename  it to its name, and sync the directory
+//	3 remove  all but the newest two
+//	4 recycle the files that the older of the two no longer needs
+func (j *Journal) Save(_ context.Context, snapshots []journal.Snapshot) error {
+	j.saving.Lock()
+	defer j.saving.Unlock()
+	saved := savedFile{number: 1, keep: make([]uint64, len(j.logs))}
+	if n := len(j.snapshots); n > 0 {
+		saved.number = j.snapshots[n-1].number + 1
+	}
+	for _, s := range snapshots {
+		if int(s.Log) >= len(saved.keep) {
+			return fmt.Errorf("snapshot of log %d, but there are %d", s.Log, len(saved.keep))
+		}
+		saved.keep[s.Log] = s.Keep
+	}
+	if err := j.writeSnapshot(saved.number, snapshots); err != nil {
+		j.mu.Lock()
+		j.breakDown(fmt.Errorf("save snapshot: %w", err))
+		j.mu.Unlock()
+		return fmt.Errorf("save snapshot: %w", err)
+	}
+	j.snapshots = append(j.snapshots, saved)
+	for len(j.snapshots) > snapshotsKept {
+		if err := j.fs.Remove(j.snapshotName(j.snapshots[0].number)); err != nil && !errors.Is(err, disk.ErrNotExist) {
+			return fmt.Errorf("remove old snapshot: %w", err)
+		}
+		j.snapshots = j.snapshots[1:]
+	}
+	j.mu.Lock()
+	j.since = 0
+	j.keepFrom(j.snapshots)
+	if j.cur != nil {
+		j.recycle()
+	}
+	j.mu.Unlock()
+	j.work.Signal()
+	return nil
+}
+
+// keepFrom sets what the files must still hold: what the older of two snapshots
+// needs, and all of it while there is only one.
+func (j *Journal) keepFrom(saved []savedFile) {
+	if len(saved) < snapshotsKept {
+		clear(j.keep)
+		return
+	}
+	copy(j.keep, saved[len(saved)-snapshotsKept].keep)
+}
+
+func (j *Journal) snapshotName(number uint64) string {
+	return path.Join(j.dir, fmt.Sprintf("%08d%s", number, snapshotSuffix))
+}
+
+func (j *Journal) writeSnapshot(number uint64, snapshots []journal.Snapshot) error {
+	beside := path.Join(j.dir, "new"+snapshotSuffix)
+	if err := j.fs.Remove(beside); err != nil && !errors.Is(err, disk.ErrNotExist) {
+		return err
+	}
+	f, err := j.fs.Open(beside, disk.Write|disk.Create)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(encodeSnapshots(number, snapshots), 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := j.fs.Rename(beside, j.snapshotName(number)); err != nil {
+		return err
+	}
+	return j.fs.SyncDir(j.dir)
+}
+
+func encodeSnapshots(number uint64, snapshots []journal.Snapshot) []byte {
+	size := snapshotHead + 4
+	for _, s := range snapshots {
+		size += snapshotEach + len(s.Body)
+	}
+	b := make([]byte, 0, size)
+	b = binary.LittleEndian.AppendUint32(b, snapshotMagic)
+	b = binary.LittleEndian.AppendUint32(b, format)
+	b = binary.LittleEndian.AppendUint64(b, number)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(snapshots)))
+	for _, s := range snapshots {
+		b = binary.LittleEndian.AppendUint16(b, s.Log)
+		b = binary.LittleEndian.AppendUint64(b, s.Place)
+		b = binary.LittleEndian.AppendUint64(b, uint64(s.Token))
+		b = binary.LittleEndian.AppendUint64(b, s.Keep)
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(s.Body)))
+		b = append(b, s.Body...)
+	}
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+var errSnapshot = errors.New("snapshot does not verify")
+
+func decodeSnapshots(b []byte) (number uint64, snapshots []journal.Snapshot, err error) {
+	if len(b) < snapshotHead+4 || binary.LittleEndian.Uint32(b) != snapshotMagic {
+		return 0, nil, errSnapshot
+	}
+	body, sum := b[:len(b)-4], binary.LittleEndian.Uint32(b[len(b)-4:])
+	if crc32.Checksum(body, castagnoli) != sum {
+		return 0, nil, errSnapshot
+	}
+	if f := binary.LittleEndian.Uint32(b[4:]); f > format {
+		return 0, nil, fmt.Errorf("%w: snapshot of format %d, this one knows up to %d", journal.ErrFormat, f, format)
+	}
+	number = binary.LittleEndian.Uint64(b[8:])
+	rest := body[snapshotHead:]
+	for range binary.LittleEndian.Uint32(b[16:]) {
+		if len(rest) < snapshotEach {
+			return 0, nil, errSnapshot
+		}
+		s := journal.Snapshot{
+			Log:   binary.LittleEndian.Uint16(rest),
+			Place: binary.LittleEndian.Uint64(rest[2:]),
+			Token: journal.Token(binary.LittleEndian.Uint64(rest[10:])),
+			Keep:  binary.LittleEndian.Uint64(rest[18:]),
+		}
+		n := binary.LittleEndian.Uint32(rest[26:])
+		rest = rest[snapshotEach:]
+		if uint64(n) > uint64(len(rest)) {
+			return 0, nil, errSnapshot
+		}
+		s.Body, rest = rest[:n:n], rest[n:]
+		snapshots = append(snapshots, s)
+	}
+	return number, snapshots, nil
+}
+
+// Load gives the newest snapshots that verify.
+func (j *Journal) Load(context.Context) ([]journal.Snapshot, error) {
+	j.saving.Lock()
+	defer j.saving.Unlock()
+	if len(j.snapshots) == 0 {
+		return nil, nil
+	}
+	return j.readSnapshot(j.snapshots[len(j.snapshots)-1].number)
+}
+
+// findSnapshots reads the snapshot files that verify, newest first, and keeps
+// the newest's content. One that does not verify is set aside in lost/.
+func (j *Journal) findSnapshots() error {
+	names, err := j.fs.List(j.dir)
+	if err != nil {
+		return err
+	}
+	var numbers []uint64
+	for _, name := range names {
+		if text, ok := strings.CutSuffix(name, snapshotSuffix); ok {
+			if n, err := strconv.ParseUint(text, 10, 64); err == nil {
+				numbers = append(numbers, n)
+			}
+		}
+	}
+	slices.Sort(numbers)
+	slices.Reverse(numbers)
+	for _, n := range numbers {
+		snapshots, err := j.readSnapshot(n)
+		if errors.Is(err, errSnapshot) {
+			j.o.Log.Error("a snapshot is damaged: using the one before it", "file", j.snapshotName(n))
+			if err := j.setAside(j.snapshotName(n)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if j.loaded == nil {
+			j.loaded = snapshots
+		}
+		saved := savedFile{number: n, keep: make([]uint64, len(j.logs))}
+		for _, s := range snapshots {
+			if int(s.Log) < len(saved.keep) {
+				saved.keep[s.Log] = s.Keep
+			}
+		}
+		j.snapshots = slices.Insert(j.snapshots, 0, saved)
+	}
+	j.keepFrom(j.snapshots)
+	return nil
+}
+
+func (j *Journal) readSnapshot(number uint64) ([]journal.Snapshot, error) {
+	f, err := j.fs.Open(j.snapshotName(number), 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	if n, err := f.ReadAt(b, 0); err != nil && !(errors.Is(err, io.EOF) && n == len(b)) {
+		return nil, fmt.Errorf("read %s: %w", j.snapshotName(number), err)
+	}
+	n, snapshots, err := decodeSnapshots(b)
+	if err == nil && n != number {
+		err = errSnapshot
+	}
+	return snapshots, err
+}
+
+// setAside moves a file that is of no use, but somebody's, into lost/.
+func (j *Journal) setAside(name string) error {
+	lost := path.Join(j.dir, lostDir)
+	if err := j.fs.MakeDir(lost); err != nil {
+		return err
+	}
+	return j.fs.Rename(name, path.Join(lost, path.Base(name)))
+}
