@@ -105,7 +105,7 @@ var brokerKeys = []Key{
 
 	{Name: "sasl.enabled.mechanisms", Type: List, Default: "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512", Allowed: listOf("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), PerListener: true,
 		Doc: "How users may sign in. One password serves all mechanisms."},
-	{Name: "super.users", Type: String, Fixed: true, Doc: "Users who may administer users, as User:name separated by semicolons, beside the first one that was made with the instance."},
+	{Name: "super.users", Type: String, Allowed: users(), Fixed: true, Doc: "Users who may administer users, as User:name separated by semicolons, beside the first one that was made with the instance."},
 	{Name: "allow.everyone.if.no.acl.found", Type: Boolean, Default: "true", Allowed: only("true", "There are no ACLs yet: every user who signs in may use every topic and group"), Fixed: true, Doc: "Whether what has no ACL is open to every user."},
 	{Name: "ssl.keystore.location", Type: String, Unset: true, PerListener: true, Doc: "File with the server's key and certificates. Unset: the instance's own."},
 	{Name: "ssl.keystore.type", Type: String, Default: "JKS", Allowed: oneOf("JKS", "PKCS12", "PEM"), PerListener: true, Doc: "What kind of file ssl.keystore.location is."},

@@ -177,6 +177,19 @@ func only(value, complaint string) Allowed {
 	}}
 }
 
+// users are principals as User:name, separated by semicolons.
+func users() Allowed {
+	return Allowed{"User:name;User:name", func(value string) string {
+		for _, one := range strings.Split(value, ";") {
+			name, ok := strings.CutPrefix(strings.TrimSpace(one), "User:")
+			if strings.TrimSpace(one) != "" && (!ok || name == "") {
+				return "Principals must be User:name"
+			}
+		}
+		return ""
+	}}
+}
+
 // splitList takes a list apart as Kafka does: commas, blanks around them dropped.
 func splitList(value string) []string {
 	if strings.TrimSpace(value) == "" {

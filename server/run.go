@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"milena/config"
+	"milena/storage/disk"
+)
+
+// Options say what to run.
+type Options struct {
+	Config        *config.Broker
+	Memory        bool // a throw-away instance
+	Secure        bool // users, TLS
+	Insecure      bool // a listener beyond loopback may be without TLS and SASL
+	Init          bool // prepare the directory and stop
+	Admin         string
+	AdminPassword string    // empty: one is made and printed
+	Out           io.Writer // the card
+	Log           *slog.Logger
+	Version       string
+	Now           func() time.Time // the wall clock; nil: the machine's
+	Ready         func(*Server)    // called when every listener answers; may be nil
+}
+
+// drainTime is how long a stop waits for what is under way.
+const drainTime = 10 * time.Second
+
+// Run starts an instance, waits until ctx ends or storage fails, and stops it.
+func Run(ctx context.Context, o Options) error {
+	began := time.Now()
+	s, err := Start(ctx, o)
+	if err != nil {
+		return failed(err)
+	}
+	if o.Init {
+		err := s.Stop()
+		if err == nil {
+			s.card(time.Since(began)).printInit(o.Out)
+		}
+		return failed(err)
+	}
+	if o.Out != nil {
+		s.card(time.Since(began)).print(o.Out)
+	}
+	if o.Ready != nil {
+		o.Ready(s)
+	}
+	select {
+	case <-ctx.Done():
+		o.Log.Info("stopping", "limit", drainTime)
+	case <-s.failed:
+	}
+	return failed(s.Stop())
+}
+
+// place is where an instance keeps its files.
+type place struct {
+	dir       string
+	fs        disk.FS
+	lock      io.Closer
+	temporary bool // removed with the instance
+}
+
+// openPlace finds the data directory and locks it. A throw-away instance has a
+// temporary one, for its certificate and its addresses.
+func openPlace(o Options) (place, error) {
+	if o.Memory {
+		dir, err := os.MkdirTemp("", "milena-")
+		if err != nil {
+			return place{}, err
+		}
+		return lockPlace(place{dir: dir, temporary: true})
+	}
+	dirs := o.Config.List("log.dirs")
+	if len(dirs) != 1 {
+		return place{}, &Error{exitUsage, fmt.Errorf("log.dirs names %d directories: one is supported; put them on one file system, or start one instance each", len(dirs))}
+	}
+	if err := os.MkdirAll(dirs[0], 0o700); err != nil {
+		return place{}, fmt.Errorf("data directory: %w", err)
+	}
+	return lockPlace(place{dir: dirs[0]})
+}
+
+func lockPlace(p place) (place, error) {
+	absolute, err := filepath.Abs(p.dir)
+	if err != nil {
+		return place{}, err
+	}
+	if p.fs, err = disk.OS(absolute); err != nil {
+		return place{}, fmt.Errorf("data directory: %w", err)
+	}
+	if p.lock, err = p.fs.Lock("lock"); err != nil {
+		if errors.Is(err, disk.ErrLocked) {
+			return place{}, &Error{exitConflict, fmt.Errorf("%s is in use by another milena: stop that one, or start with --data and another directory", p.dir)}
+		}
+		return place{}, fmt.Errorf("data directory: %w", err)
+	}
+	return p, nil
+}
+
+func (p place) close() error {
+	err := p.lock.Close()
+	if p.temporary {
+		err = errors.Join(err, os.RemoveAll(p.dir))
+	}
+	return err
+}
