@@ -3,6 +3,7 @@ package batch
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -12,10 +13,11 @@ type Rules struct {
 	Version       int16 // of Produce; -1 for the broker's own
 	MaxBytes      int
 	Now           int64 // ms
-	BeforeMax     int64 // ms that a timestamp may lie before Now
+	BeforeMax     int64 // ms that a timestamp may lie before Now; negative: any
 	AfterMax      int64 // … and after
 	LogAppendTime bool
-	Compact       bool // every record needs a key
+	Compact       bool   // every record needs a key
+	Name          string // the partition's, for the texts; may be empty
 }
 
 // Flaw is what is wrong with one record.
@@ -27,6 +29,7 @@ type Flaw struct {
 const (
 	zstdVersion  = 7        // of Produce, the first that may carry zstd
 	flawsMax     = 100      // told of one batch
+	flawsShown   = 3        // in the error's text
 	openMax      = 64 << 20 // bytes that a batch may decompress to, when it must
 	openRatioMax = 100      // … and that many times its size
 )
@@ -112,10 +115,10 @@ func checkCompressed(b []byte, h *Header, r Rules) ([]Flaw, error) {
 	if r.LogAppendTime && !r.Compact {
 		return nil, nil
 	}
-	if flaw := timeFlaw(h.MaxTimestamp, r); !r.LogAppendTime && flaw != "" {
-		return nil, fmt.Errorf("%w: %s", kerr.InvalidTimestamp, flaw)
-	}
 	if !r.Compact {
+		if found := lookAtTimes(*h, r); found.count > 0 {
+			return found.flaws, found.err()
+		}
 		if h.Attributes.LogAppendTime() {
 			setTruth(b, h, h.MaxTimestamp)
 		}
@@ -132,124 +135,180 @@ func checkCompressed(b []byte, h *Header, r Rules) ([]Flaw, error) {
 	return flaws, err
 }
 
+// lookAtTimes judges a compressed batch by its header: by the time of its first
+// record, and by the largest, for which the last record stands in.
+func lookAtTimes(h Header, r Rules) (found rejected) {
+	switch {
+	case r.outOfTime(h.BaseTimestamp):
+		found.note(r, 0, h.BaseTimestamp, false)
+	case r.outOfTime(h.MaxTimestamp):
+		found.note(r, h.LastOffsetDelta, h.MaxTimestamp, false)
+	}
+	return found
+}
+
 func openLimit(size int) int { return min(openMax, max(size*openRatioMax, 1<<20)) }
 
-func timeFlaw(timestamp int64, r Rules) string {
-	switch {
-	case timestamp < 0: // none
-	case r.AfterMax >= 0 && timestamp > r.Now && timestamp-r.Now > r.AfterMax:
-		return fmt.Sprintf("Timestamp %d of message is out of range. The timestamp should be within %d milliseconds after now", timestamp, r.AfterMax)
-	case r.BeforeMax >= 0 && timestamp < r.Now && r.Now-timestamp > r.BeforeMax:
-		return fmt.Sprintf("Timestamp %d of message is out of range. The timestamp should be within %d milliseconds before now", timestamp, r.BeforeMax)
+// outOfTime says that a timestamp lies too far from now; a negative one is none.
+func (r *Rules) outOfTime(timestamp int64) bool {
+	if timestamp < 0 {
+		return false
 	}
-	return ""
+	return r.AfterMax >= 0 && timestamp-r.Now > r.AfterMax || r.BeforeMax >= 0 && r.Now-timestamp > r.BeforeMax
+}
+
+// rejected gathers what is wrong with single records, in Kafka's words.
+type rejected struct {
+	flaws []Flaw
+	count int
+	late  bool // one of them lies in the wrong time
+}
+
+func (x *rejected) note(r Rules, i int32, timestamp int64, keyless bool) {
+	x.count++
+	x.late = x.late || !keyless
+	if len(x.flaws) >= flawsMax {
+		return
+	}
+	message := "Compacted topic cannot accept message without key"
+	switch {
+	case !keyless:
+		message = fmt.Sprintf("Timestamp %d of message with offset %d is out of range. The timestamp should be within [%d, %d]",
+			timestamp, i, r.Now-r.BeforeMax, r.Now+r.AfterMax)
+	case r.Name != "":
+		message += " in topic partition " + r.Name
+	}
+	x.flaws = append(x.flaws, Flaw{Index: i, Message: message})
+}
+
+func (x *rejected) err() error {
+	if x.late {
+		return fmt.Errorf("%w: One or more records have been rejected due to invalid timestamp", kerr.InvalidTimestamp)
+	}
+	var shown []string
+	for _, f := range x.flaws[:min(len(x.flaws), flawsShown)] {
+		shown = append(shown, fmt.Sprintf("RecordError(batchIndex=%d, message='%s')", f.Index, f.Message))
+	}
+	return fmt.Errorf("%w: One or more records have been rejected due to %d record errors in total, and only showing the first three errors at most: [%s]",
+		kerr.InvalidRecord, x.count, strings.Join(shown, ", "))
 }
 
 // walk goes over records that are not compressed, and gives their largest
-// timestamp.
+// timestamp. The first record that is not one ends it; what is wrong with
+// single records is gathered.
 func walk(records []byte, h Header, r Rules) (maxTimestamp int64, flaws []Flaw, err error) {
 	maxTimestamp = -1
-	kind := kerr.InvalidRecord
+	var found rejected
 	for i := range h.Count {
-		length, n := varint(records)
-		if n <= 0 || length < 0 || int64(len(records)-n) < length {
-			return 0, nil, fmt.Errorf("%w: record %d is longer than its batch", kerr.InvalidRecord, i)
+		length, from := varint(records, 0)
+		if from < 0 || length < recordMin || length > int64(len(records)-from) {
+			return 0, nil, fmt.Errorf("%w: record %d is longer than its batch, or shorter than a record", kerr.InvalidRecord, i)
 		}
-		record := records[n : n+int(length)]
-		records = records[n+int(length):]
-
-		timestamp, keyless, ok := look(record, h.BaseTimestamp)
-		if !ok {
+		l := look(records[from : from+int(length)])
+		records = records[from+int(length):]
+		switch {
+		case !l.ok:
 			return 0, nil, fmt.Errorf("%w: the fields of record %d do not fill it", kerr.InvalidRecord, i)
+		case l.offset != int64(i):
+			return 0, nil, fmt.Errorf("%w: record %d has the offset delta %d", kerr.InvalidRecord, i, l.offset)
 		}
+		timestamp := h.BaseTimestamp + l.timestamp
 		maxTimestamp = max(maxTimestamp, timestamp)
-		if r.Compact && keyless {
-			flaws = appendFlaw(flaws, i, "Compacted topic cannot accept message without key")
-		}
-		if !r.LogAppendTime {
-			if flaw := timeFlaw(timestamp, r); flaw != "" {
-				flaws = appendFlaw(flaws, i, flaw)
-				kind = kerr.InvalidTimestamp
-			}
+		if r.Compact && l.keyless || !r.LogAppendTime && r.outOfTime(timestamp) {
+			found.note(r, i, timestamp, r.Compact && l.keyless)
 		}
 	}
 	if len(records) != 0 {
 		return 0, nil, fmt.Errorf("%w: %d bytes behind the last of %d records", kerr.InvalidRecord, len(records), h.Count)
 	}
-	if len(flaws) > 0 {
-		return 0, flaws, fmt.Errorf("%w: One or more records have been rejected", kind)
+	if found.count > 0 {
+		return 0, found.flaws, found.err()
 	}
 	return maxTimestamp, nil, nil
 }
 
-func appendFlaw(flaws []Flaw, i int32, message string) []Flaw {
-	if len(flaws) >= flawsMax {
-		return flaws
-	}
-	return append(flaws, Flaw{Index: i, Message: message})
+// looked is what look saw.
+type looked struct {
+	timestamp int64 // delta
+	offset    int64 // delta
+	keyless   bool
+	ok        bool
 }
+
+const recordMin = 6 // bytes: attributes, two deltas, key, value, headers
 
 // look reads a record's fields without keeping them: attributes, timestamp
-// delta, offset delta, key, value, headers.
-func look(record []byte, base int64) (timestamp int64, keyless, ok bool) {
-	if len(record) == 0 {
-		return 0, false, false
+// delta, offset delta, key, value, headers. There are recordMin bytes.
+func look(record []byte) (l looked) {
+	var key int64
+	at := 1
+	if l.timestamp, at = varint(record, at); at < 0 {
+		return l
 	}
-	rest := record[1:]
-	delta, n := varint(rest)
-	if n <= 0 {
-		return 0, false, false
+	if l.offset, at = varint(record, at); at < 0 {
+		return l
 	}
-	rest = rest[n:]
-	if _, n = varint(rest); n <= 0 {
-		return 0, false, false
+	if key, at = skip(record, at); at < 0 {
+		return l
 	}
-	rest = rest[n:]
-	key, rest, ok := skipBytes(rest)
-	if !ok {
-		return 0, false, false
+	if _, at = skip(record, at); at < 0 {
+		return l
 	}
-	if _, rest, ok = skipBytes(rest); !ok {
-		return 0, false, false
-	}
-	if ok = skipHeaders(rest); !ok {
-		return 0, false, false
-	}
-	return base + delta, key < 0, true
+	l.keyless = key < 0
+	l.ok = at == len(record)-1 && record[at] == 0 || skipHeaders(record, at)
+	return l
 }
 
-func skipHeaders(rest []byte) bool {
-	count, n := varint(rest)
-	if n <= 0 || count < 0 || count > int64(len(rest)) {
+// skipHeaders says whether headers fill the rest of a record.
+func skipHeaders(record []byte, at int) bool {
+	count, at := varint(record, at)
+	if at < 0 || count < 0 || count > int64(len(record)-at) {
 		return false
 	}
-	rest = rest[n:]
 	for ; count > 0; count-- {
-		length, after, ok := skipBytes(rest)
-		if !ok || length < 0 {
+		var key int64
+		if key, at = skip(record, at); at < 0 || key < 0 {
 			return false
 		}
-		if _, after, ok = skipBytes(after); !ok {
+		if _, at = skip(record, at); at < 0 {
 			return false
 		}
-		rest = after
 	}
-	return len(rest) == 0
+	return at == len(record)
 }
 
-// skipBytes passes a field with a varint length in front; -1 is null.
-func skipBytes(b []byte) (length int64, rest []byte, ok bool) {
-	length, n := varint(b)
-	if n <= 0 || length < -1 || length > int64(len(b)-n) {
-		return 0, nil, false
+// skip passes a field with its length in front; -1 is null. A negative
+// position: it does not fit.
+func skip(b []byte, at int) (length int64, next int) {
+	if length, at = varint(b, at); at < 0 || length < 0 {
+		if length != -1 {
+			at = -1
+		}
+		return length, at
 	}
-	return length, b[n+int(max(length, 0)):], true
+	if length > int64(len(b)-at) {
+		return length, -1
+	}
+	return length, at + int(length)
 }
 
-// varint reads a zigzag varint, one byte being the usual case.
-func varint(b []byte) (int64, int) {
-	if len(b) > 0 && b[0] < 0x80 {
-		return int64(b[0]>>1) ^ -int64(b[0]&1), 1
+// varint reads a zigzag varint at a position, and gives the position behind it;
+// a negative one: there is none. One byte is the usual case.
+func varint(b []byte, at int) (int64, int) {
+	if uint(at) < uint(len(b)) && b[at] < 0x80 {
+		return int64(b[at]>>1) ^ -int64(b[at]&1), at + 1
 	}
-	return binary.Varint(b)
+	return varintSlow(b, at)
+}
+
+func varintSlow(b []byte, at int) (int64, int) {
+	if at+1 < len(b) && b[at+1] < 0x80 {
+		v := uint64(b[at]&0x7f) | uint64(b[at+1])<<7
+		return int64(v>>1) ^ -int64(v&1), at + 2
+	}
+	v, n := binary.Varint(b[min(at, len(b)):])
+	if n <= 0 {
+		return 0, -1
+	}
+	return v, at + n
 }

@@ -46,8 +46,8 @@ func Records(b []byte, max int) iter.Seq2[Record, error] {
 }
 
 func takeRecord(b []byte, h Header) (r Record, rest []byte, err error) {
-	length, n := varint(b)
-	if n <= 0 || length < 1 || length > int64(len(b)-n) {
+	length, n := varint(b, 0)
+	if n < 0 || length < recordMin || length > int64(len(b)-n) {
 		return r, nil, fmt.Errorf("%w: a record is longer than its batch", kerr.CorruptMessage)
 	}
 	f := fields{left: b[n+1 : n+int(length)]}
@@ -77,8 +77,8 @@ type fields struct {
 }
 
 func (f *fields) varint() int64 {
-	v, n := varint(f.left)
-	if n <= 0 {
+	v, n := varint(f.left, 0)
+	if n < 0 {
 		f.bad, f.left = true, nil
 		return 0
 	}
