@@ -42,7 +42,7 @@ type card struct {
 	Memory    bool
 	OS        bool // durability=os
 	Secure    bool
-	Insecure  bool // a listener beyond loopback has no TLS and SASL
+	Insecure  bool   // a listener beyond loopback has no TLS and SASL
 	User      string // the superuser that was just made
 	Password  string // its password, printed this once
 	FromFile  bool   // the password came from a file, and is not printed

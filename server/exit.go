@@ -31,8 +31,10 @@ func (e *Error) ExitCode() int { return e.Code }
 func failed(err error) error {
 	var known *Error
 	switch {
-	case err == nil || errors.As(err, &known):
-		return err
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return &Error{known.Code, err}
 	case errors.Is(err, disk.ErrLocked):
 		return &Error{exitConflict, err}
 	}

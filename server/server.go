@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -39,7 +38,9 @@ type Server struct {
 	api     *api.Handlers
 	wire    *wire.Server
 	admin   *admin
-	secrets *secrets // nil without TLS
+
+	sockets     []wire.Listener
+	adminSocket net.Listener
 
 	listeners []bound
 	made      madeUser
@@ -278,5 +279,3 @@ func listen(name, host string, port int) (net.Listener, error) {
 	}
 	return l, nil
 }
-
-func (s *Server) logLevel() slog.Level { return slog.LevelInfo }

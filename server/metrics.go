@@ -1,0 +1,45 @@
+package server
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics gathers what the rooms tell of themselves.
+type metrics struct{ server *Server }
+
+// Describe sends nothing: which metrics there are shows when they are gathered.
+func (m *metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect is part of prometheus.Collector.
+func (m *metrics) Collect(out chan<- prometheus.Metric) {
+	s := m.server
+	wire, table := s.wire.Stats(), s.table.Stats()
+	journal, segments := s.engines.journal.Stats(), s.engines.store.Stats()
+	for _, v := range []struct {
+		name, help string
+		kind       prometheus.ValueType
+		value      float64
+	}{
+		{"milena_connections", "Connections now.", prometheus.GaugeValue, float64(wire.Connections)},
+		{"milena_connections_accepted_total", "Connections accepted.", prometheus.CounterValue, float64(wire.Accepted)},
+		{"milena_sign_ins_refused_total", "Sign-ins refused.", prometheus.CounterValue, float64(wire.Refused)},
+		{"milena_handler_panics_total", "Panics that cost a connection.", prometheus.CounterValue, float64(wire.Panics)},
+		{"milena_topics", "Topics.", prometheus.GaugeValue, float64(len(s.cluster.Topics()))},
+		{"milena_partitions_live", "Partitions that were used since the start.", prometheus.GaugeValue, float64(table.Partitions)},
+		{"milena_produced_batches_total", "Record batches that became durable.", prometheus.CounterValue, float64(table.Batches)},
+		{"milena_produced_records_total", "Records that became durable.", prometheus.CounterValue, float64(table.Records)},
+		{"milena_produced_bytes_total", "Bytes of record batches that became durable.", prometheus.CounterValue, float64(table.Bytes)},
+		{"milena_unsettled_bytes", "Bytes that are in the journal and not in segments yet.", prometheus.GaugeValue, float64(table.Unsettled)},
+		{"milena_journal_entries_total", "Journal entries written.", prometheus.CounterValue, float64(journal.Entries)},
+		{"milena_journal_written_bytes_total", "Bytes written to the journal, padding included.", prometheus.CounterValue, float64(journal.WrittenBytes)},
+		{"milena_journal_writes_total", "Journal writes.", prometheus.CounterValue, float64(journal.Writes)},
+		{"milena_journal_write_seconds_total", "Seconds spent in journal writes.", prometheus.CounterValue, float64(journal.WriteNanos) / 1e9},
+		{"milena_journal_live_bytes", "Bytes of journal files that can't be recycled yet.", prometheus.GaugeValue, float64(journal.LiveBytes)},
+		{"milena_journal_queued_entries", "Journal entries that wait.", prometheus.GaugeValue, float64(journal.Queued)},
+		{"milena_segments", "Segments that are known.", prometheus.GaugeValue, float64(segments.Segments)},
+		{"milena_segment_files_open", "Open segment files.", prometheus.GaugeValue, float64(segments.OpenFiles)},
+		{"milena_settled_bytes_total", "Bytes settled in segments.", prometheus.CounterValue, float64(segments.SettledBytes)},
+		{"milena_segment_syncs_total", "Syncs of segment files.", prometheus.CounterValue, float64(segments.Syncs)},
+		{"milena_segment_sync_seconds_total", "Seconds spent in them.", prometheus.CounterValue, float64(segments.SyncNanos) / 1e9},
+	} {
+		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(v.name, v.help, nil, nil), v.kind, v.value)
+	}
+}
