@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
@@ -14,7 +16,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-const zstdWindowMax = 32 << 20 // bytes that a zstd stream may make us keep
+const (
+	zstdWindowMax  = 32 << 20 // bytes that a zstd stream may make us keep
+	roomRatio      = 4        // the first room for records, in times their compressed size
+	snappyRatioMax = 22       // 3 bytes of snappy say 64 at most
+)
 
 // xerial is how Java's snappy streams begin.
 var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
@@ -37,7 +43,7 @@ func open(b []byte, max int) ([]byte, error) {
 	case Snappy:
 		records, err = openSnappy(packed, max)
 	case LZ4:
-		records, err = readBounded(lz4.NewReader(bytes.NewReader(packed)), max)
+		records, err = readBounded(lz4.NewReader(bytes.NewReader(packed)), len(packed), max)
 	case Zstd:
 		records, err = openZstd(packed, max)
 	default:
@@ -54,25 +60,41 @@ func openGzip(packed []byte, max int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readBounded(r, max)
+	return readBounded(r, len(packed), max)
 }
+
+// zstdDecoders keep their windows, which are most of a decoder's cost.
+var zstdDecoders = sync.Pool{New: func() any {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(zstdWindowMax))
+	if err != nil {
+		panic(err) // no option of ours can be wrong
+	}
+	return d
+}}
 
 func openZstd(packed []byte, max int) ([]byte, error) {
-	r, err := zstd.NewReader(bytes.NewReader(packed), zstd.WithDecoderConcurrency(1),
-		zstd.WithDecoderMaxWindow(zstdWindowMax), zstd.WithDecoderLowmem(true))
-	if err != nil {
+	d := zstdDecoders.Get().(*zstd.Decoder)
+	defer zstdDecoders.Put(d)
+	if err := d.Reset(bytes.NewReader(packed)); err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	return readBounded(r, max)
+	records, err := readBounded(d, len(packed), max)
+	if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		err = fmt.Errorf("%w: %w", kerr.MessageTooLarge, err)
+	}
+	return records, errors.Join(err, d.Reset(nil)) // it lets go of packed
 }
 
-func readBounded(r io.Reader, max int) ([]byte, error) {
-	records, err := io.ReadAll(io.LimitReader(r, int64(max)+1))
-	if err == nil && len(records) > max {
+// readBounded reads what a stream of so many bytes holds, to max bytes at most.
+func readBounded(r io.Reader, packed, max int) ([]byte, error) {
+	var records bytes.Buffer
+	records.Grow(min(packed*roomRatio, max) + bytes.MinRead)
+	n, err := records.ReadFrom(io.LimitReader(r, int64(max)+1))
+	if n > int64(max) {
 		return nil, tooLarge(max)
 	}
-	return records, err
+	return records.Bytes(), err
 }
 
 func tooLarge(max int) error {
@@ -106,12 +128,15 @@ func openSnappy(packed []byte, max int) ([]byte, error) {
 
 func openSnappyBlock(dst, block []byte, max int) ([]byte, error) {
 	n, err := s2.DecodedLen(block)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if n > max-len(dst) {
+	case n > snappyRatioMax*len(block):
+		return nil, fmt.Errorf("%d bytes of snappy claim to hold %d", len(block), n)
+	case n > max-len(dst):
 		return nil, tooLarge(max)
 	}
-	opened, err := s2.Decode(nil, block)
-	return append(dst, opened...), err
+	dst = slices.Grow(dst, n)
+	opened, err := s2.Decode(dst[len(dst):len(dst)+n], block)
+	return dst[:len(dst)+len(opened)], err
 }

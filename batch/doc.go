@@ -18,6 +18,10 @@
 // offset and the leader epoch lie outside the CRC, so stamping them costs
 // nothing.
 //
+// testdata has what Apache Kafka 4.3.1 answered to odd batches. We answer
+// otherwise in two ways on purpose: records whose offset deltas do not count up
+// are refused, and compressed records are not looked at, so they may be garbage.
+//
 // It never knows which partition a batch is for. Messages of the formats before
 // Kafka 0.11 are not its business.
 package batch
