@@ -1,0 +1,41 @@
+# check: what a commit must pass, in minutes. test: the second of the README's
+# two commands: installs what the tests need and passes them all. long: all of it
+# at full size.
+GO ?= go
+
+.PHONY: build check test unit e2e long fuzz bench
+
+build:
+	CGO_ENABLED=0 $(GO) build ./cmd/milena
+
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags e2e ./test/...
+	GOOS=darwin $(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test -race -short ./...
+
+unit:
+	$(GO) test ./...
+
+e2e:
+	scripts/install-test-tools
+	$(GO) test -tags e2e -count=1 -timeout 30m ./test/e2e
+
+test: check
+	scripts/install-test-tools
+	$(GO) test -tags e2e -count=1 -timeout 40m ./test/e2e
+
+long:
+	scripts/install-test-tools
+	$(GO) test -race -count=3 ./...
+	CYCLES=200 $(GO) test -tags e2e -count=1 -timeout 55m ./test/e2e
+
+fuzz:
+	$(GO) test -run xxx -fuzz FuzzCheck -fuzztime 60s ./wire/shape
+	$(GO) test -run xxx -fuzz FuzzCluster -fuzztime 60s ./shard/fact
+
+bench:
+	$(GO) test -run xxx -bench . ./storage/journal/file ./partition
