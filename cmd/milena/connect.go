@@ -203,17 +203,31 @@ func reachedAt(a address) []string {
 	case host != "" && (ip == nil || !ip.IsUnspecified()):
 		return []string{a.Address}
 	}
-	reached := []string{net.JoinHostPort("localhost", port)}
+	return append(ownAddresses(port), net.JoinHostPort("localhost", port))
+}
+
+// ownAddresses are those of this machine that others may reach: IPv6 ones only
+// where there is no other, for old clients try them first and wait.
+func ownAddresses(port string) []string {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
-		return reached
+		return nil
 	}
+	var four, six []string
 	for _, one := range addresses {
-		if n, ok := one.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
-			reached = append(reached, net.JoinHostPort(n.IP.String(), port))
+		n, ok := one.(*net.IPNet)
+		switch {
+		case !ok || !n.IP.IsGlobalUnicast():
+		case n.IP.To4() != nil:
+			four = append(four, net.JoinHostPort(n.IP.String(), port))
+		default:
+			six = append(six, net.JoinHostPort(n.IP.String(), port))
 		}
 	}
-	return reached
+	if len(four) > 0 {
+		return four
+	}
+	return six
 }
 
 // loopbackName keeps IPv6 loopback as it is: localhost may be IPv4 alone.
@@ -380,11 +394,8 @@ func (o *connect) print(info connectInfo) error {
 	if len(info.Users) > 0 {
 		fmt.Fprintf(out, "\nUsers: %s\n", strings.Join(info.Users, ", "))
 	}
-	for _, name := range info.Files {
-		fmt.Fprintf(out, "\nwrote %s", name)
-	}
 	if len(info.Files) > 0 {
-		fmt.Fprintln(out)
+		fmt.Fprintf(out, "\nWrote %s\n", strings.Join(info.Files, ", "))
 	}
 	return o.printNext(info)
 }
@@ -394,8 +405,9 @@ func (o *connect) printNext(info connectInfo) error {
 	if o.k.data != "" {
 		data = " --data " + o.k.data
 	}
+	fmt.Fprintln(out)
 	if len(info.Files) == 0 && len(info.ca) > 0 {
-		fmt.Fprintf(out, "\nFor clients: milena connect%s --dir DIR writes phy_ca.crt, client.jks, client.p12 (password %s), client.properties\n", data, keystore.Password)
+		fmt.Fprintf(out, "For clients: milena connect%s --dir DIR writes phy_ca.crt, client.jks, client.p12 (password %s), client.properties\n", data, keystore.Password)
 	}
 	_, err := fmt.Fprintf(out, "A program:   milena connect%s --lang python|java|go\n", data)
 	return err

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -16,7 +18,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // A client comes to its records in these steps. The doctor takes them one by
@@ -190,12 +191,9 @@ func namesOf(cert *x509.Certificate) string {
 }
 
 // open makes a client that asks this one broker only.
-func (d *doctor) open(withUser bool) (*kgo.Client, error) {
+func (d *doctor) open() (*kgo.Client, error) {
 	k := *d.k
 	k.seeds = []string{d.seed}
-	if !withUser {
-		k.mechs = nil
-	}
 	opts, err := k.options()
 	if err != nil {
 		return nil, err
@@ -204,39 +202,72 @@ func (d *doctor) open(withUser bool) (*kgo.Client, error) {
 		kgo.RecordDeliveryTimeout(roundTripTime), kgo.ProducerLinger(0))...)
 }
 
-// versions asks without signing in, which Kafka allows for this alone.
+// versions asks what Kafka answers before a user has signed in, once: by hand,
+// for a client would ask twice.
 func (d *doctor) versions(ctx context.Context) (string, error) {
-	client, err := d.open(false)
+	conn, err := d.dial(ctx, d.seed)
 	if err != nil {
 		return "", err
 	}
-	defer client.Close()
-	limit, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	req := kmsg.NewPtrApiVersionsRequest()
-	req.ClientSoftwareName, req.ClientSoftwareVersion = "milena", version()
-	resp, err := client.SeedBrokers()[0].Request(limit, req)
+	defer func() { conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
+		return "", err
+	}
+	if d.k.tls != nil {
+		conf := d.k.tls.Clone()
+		conf.ServerName, _, _ = net.SplitHostPort(d.seed)
+		conn = tls.Client(conn, conf)
+	}
+	count, err := askVersions(conn)
 	if err != nil {
 		return "", d.protocolError(err)
 	}
-	answer := resp.(*kmsg.ApiVersionsResponse)
-	if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("Kafka's protocol, %d APIs", len(answer.ApiKeys)), nil
+	return fmt.Sprintf("Kafka's protocol, %d APIs", count), nil
 }
 
+// An ApiVersions v0 request: length, key 18, version 0, correlation id, no
+// client id. The answer: length, correlation id, error code, count, then 6
+// bytes an API.
+const versionsCorrelation = 0x6d696c65
+
+func askVersions(conn net.Conn) (apis int, err error) {
+	request := []byte{0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 0, 0xff, 0xff}
+	binary.BigEndian.PutUint32(request[8:], versionsCorrelation)
+	if _, err := conn.Write(request); err != nil {
+		return 0, err
+	}
+	var head [14]byte
+	if _, err := io.ReadFull(conn, head[:]); err != nil {
+		return 0, err
+	}
+	length, count := binary.BigEndian.Uint32(head[:]), binary.BigEndian.Uint32(head[10:])
+	switch {
+	case binary.BigEndian.Uint32(head[4:]) != versionsCorrelation:
+		return 0, errNotKafka
+	case kerr.ErrorForCode(int16(binary.BigEndian.Uint16(head[8:]))) != nil:
+		return 0, kerr.ErrorForCode(int16(binary.BigEndian.Uint16(head[8:])))
+	case length != 10+6*count:
+		return 0, errNotKafka
+	}
+	return int(count), nil
+}
+
+var errNotKafka = errors.New("what answers does not speak Kafka's protocol")
+
 func (d *doctor) protocolError(err error) error {
-	f := explainNetwork(err)
-	if d.k.tls == nil && f.code == exitUnreachable {
-		f.cause = "the port closes the connection: it speaks TLS, or is no Kafka"
-		f.next = "milena doctor … --ca phy_ca.crt"
+	f := explain(err)
+	if errors.Is(err, errNotKafka) || f.code == exitUnreachable {
+		f.code, f.cause = exitUnreachable, "another program listens there"
+		if d.k.tls == nil {
+			f.cause = "the port speaks TLS, or another program listens there"
+			f.next = "milena doctor … --ca phy_ca.crt"
+		}
 	}
 	return f
 }
 
 func (d *doctor) signIn(ctx context.Context) (string, error) {
-	client, err := d.open(true)
+	client, err := d.open()
 	if err != nil {
 		return "", err
 	}

@@ -144,7 +144,7 @@ var kafkaMeanings = map[int16]failure{
 	kerr.SecurityDisabled.Code:                   {nil, exitDenied, "the broker has no users", ""},
 	kerr.DelegationTokenAuthDisabled.Code:        {nil, exitDenied, "", ""},
 	kerr.TopicAlreadyExists.Code:                 {nil, exitConflict, "somebody made it before", "milena topic describe NAME"},
-	kerr.DuplicateResource.Code:                  {nil, exitConflict, "somebody made it before", ""},
+	kerr.DuplicateResource.Code:                  {nil, exitConflict, "", ""},
 	kerr.NonEmptyGroup.Code:                      {nil, exitConflict, "consumers are still in the group", "milena group describe NAME"},
 	kerr.GroupSubscribedToTopic.Code:             {nil, exitConflict, "consumers still read the topic", "milena group describe NAME"},
 	kerr.RequestTimedOut.Code:                    {nil, exitUnreachable, "the broker is busy, or its disk hangs", "milena doctor"},

@@ -101,8 +101,16 @@ func createUser(ctx context.Context, adm *kadm.Client, name, password string, it
 	if err != nil {
 		return err
 	}
-	altered, err := adm.AlterUserSCRAMs(ctx, nil, verifiers)
-	return alteredUser(name, altered, err)
+	for i, one := range verifiers { // Kafka takes a user once in a request
+		altered, err := adm.AlterUserSCRAMs(ctx, nil, []kadm.UpsertSCRAM{one})
+		if err := alteredUser(name, altered, err); err != nil {
+			if i > 0 {
+				err = fmt.Errorf("only %s was set: %w", verifiers[0].Mechanism, err)
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 func alteredUser(name string, altered kadm.AlteredUserSCRAMs, err error) error {
@@ -132,8 +140,8 @@ func saltedVerifiers(name, password string, iterations int32) ([]kadm.UpsertSCRA
 		return nil, fmt.Errorf("hash the password: %w", err)
 	}
 	return []kadm.UpsertSCRAM{
-		{User: name, Mechanism: kadm.ScramSha256, Iterations: iterations, Salt: salt256, SaltedPassword: salted256},
 		{User: name, Mechanism: kadm.ScramSha512, Iterations: iterations, Salt: salt512, SaltedPassword: salted512},
+		{User: name, Mechanism: kadm.ScramSha256, Iterations: iterations, Salt: salt256, SaltedPassword: salted256},
 	}, nil
 }
 
@@ -228,12 +236,13 @@ func newUserDelete(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var gone []kadm.DeleteSCRAM
 			for _, info := range user.CredInfos {
-				gone = append(gone, kadm.DeleteSCRAM{User: args[0], Mechanism: info.Mechanism})
+				altered, err := adm.AlterUserSCRAMs(ctx, []kadm.DeleteSCRAM{{User: args[0], Mechanism: info.Mechanism}}, nil)
+				if err := alteredUser(args[0], altered, err); err != nil {
+					return err
+				}
 			}
-			altered, err := adm.AlterUserSCRAMs(ctx, gone, nil)
-			return alteredUser(args[0], altered, err)
+			return nil
 		})
 		if err == nil && c.outTerminal {
 			fmt.Fprintf(c.out, "deleted user %s\n", args[0])
