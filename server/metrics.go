@@ -1,6 +1,9 @@
 package server
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 // metrics gathers what the rooms tell of themselves.
 type metrics struct{ server *Server }
@@ -41,5 +44,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		{"milena_segment_sync_seconds_total", "Seconds spent in them.", prometheus.CounterValue, float64(segments.SyncNanos) / 1e9},
 	} {
 		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(v.name, v.help, nil, nil), v.kind, v.value)
+	}
+	requests := prometheus.NewDesc("milena_requests_total", "Requests started, by API.", []string{"api"}, nil)
+	for key, count := range wire.Requests {
+		out <- prometheus.MustNewConstMetric(requests, prometheus.CounterValue, float64(count), kmsg.NameForKey(key))
 	}
 }

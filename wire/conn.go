@@ -255,6 +255,9 @@ func (c *conn) start(f *frame) error {
 		f.Release()
 		return err
 	}
+	if h.key >= 0 && h.key < apisMax {
+		c.server.requests[h.key].Add(1)
+	}
 	w := waiting{correlation: h.correlation, flexible: h.flexible && h.key != int16(kmsg.ApiVersions), frame: f}
 	if c.needsLogin() && (!c.login.done || h.key == int16(kmsg.SASLHandshake) || h.key == int16(kmsg.SASLAuthenticate) || c.login.expired(time.Now())) {
 		handled, err := c.signIn(h, body, &w)

@@ -64,7 +64,10 @@ type Server struct {
 	all   sync.WaitGroup
 
 	total, refused, panics atomic.Uint64
+	requests               [apisMax]atomic.Uint64 // by key
 }
+
+const apisMax = 128 // keys that are counted
 
 // NewServer makes a server.
 func NewServer(o Options) *Server {
@@ -182,6 +185,7 @@ type Stats struct {
 	Accepted    uint64
 	Refused     uint64 // sign-ins
 	Panics      uint64
+	Requests    map[int16]uint64 // started, by API key
 }
 
 // Stats tells of the server.
@@ -189,7 +193,13 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	n := len(s.conns)
 	s.mu.Unlock()
-	return Stats{Connections: n, Accepted: s.total.Load(), Refused: s.refused.Load(), Panics: s.panics.Load()}
+	stats := Stats{Connections: n, Accepted: s.total.Load(), Refused: s.refused.Load(), Panics: s.panics.Load(), Requests: make(map[int16]uint64)}
+	for key := range s.requests {
+		if count := s.requests[key].Load(); count > 0 {
+			stats.Requests[int16(key)] = count
+		}
+	}
+	return stats
 }
 
 // throttle makes guessing passwords slow: after some failures within a minute

@@ -188,6 +188,13 @@ func (i *instance) readAddresses() map[string]string {
 	return addresses
 }
 
+// within makes a subtest the one that fails, until it is undone.
+func (i *instance) within(t *testing.T) (undo func()) {
+	whole := i.t
+	i.t = t
+	return func() { i.t = whole }
+}
+
 // stop ends it by SIGTERM, and wants a clean end.
 func (i *instance) stop() {
 	i.t.Helper()

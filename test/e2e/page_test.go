@@ -5,10 +5,13 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -134,6 +137,34 @@ func (i *instance) stable(group string, members int) {
 	})
 }
 
+// reading waits until a group is stable and its members fetch: only then do
+// they stand at the topic's end, where a new group begins.
+func (i *instance) reading(group string, members int) {
+	i.t.Helper()
+	i.stable(group, members)
+	before := i.fetches()
+	i.eventually("the consumers fetch", 15*time.Second, func(context.Context) bool { return i.fetches() >= before+2*members })
+}
+
+// fetches is how many Fetch requests were started so far.
+func (i *instance) fetches() int {
+	resp, err := http.Get("http://" + i.addr["admin"] + "/metrics")
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0
+	}
+	found := regexp.MustCompile(`milena_requests_total\{api="Fetch"\} (\d+)`).FindSubmatch(text)
+	if found == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(string(found[1]))
+	return n
+}
+
 // values reads a topic from its start until it has n records.
 func (i *instance) values(topic string, n int) []string {
 	i.t.Helper()
@@ -165,6 +196,7 @@ func (i *instance) certificate() string {
 // runs starts the page's consumer, then its producer, and compares what both print.
 func (i *instance) runsThePage(t *testing.T, dir string, w way) {
 	t.Helper()
+	defer i.within(t)()
 	consumer, producer := consumerSASL, producerSASL
 	if w.protocol == "PLAINTEXT" {
 		consumer, producer = consumerPlain, producerPlain
@@ -176,7 +208,7 @@ func (i *instance) runsThePage(t *testing.T, dir string, w way) {
 		t.Fatal(err)
 	}
 	defer func() { c.Process.Kill(); c.Wait() }()
-	i.stable(w.group, 1)
+	i.reading(w.group, 1)
 	out, err := python(t, dir, w.fill(t, program(t, producer))).CombinedOutput()
 	if err != nil || string(out) != "start producer\nend producer\n" {
 		t.Fatalf("producer: %v\n%s", err, out)
@@ -277,7 +309,7 @@ func TestTwoConsumersShareAndOneTakesOver(t *testing.T) {
 		defer func() { c.Process.Kill(); c.Wait() }()
 		consumers = append(consumers, c)
 	}
-	i.stable(w.group, 2)
+	i.reading(w.group, 2)
 	c := i.client(kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	send := func(n int) {
 		for p := range int32(2) {
@@ -290,7 +322,7 @@ func TestTwoConsumersShareAndOneTakesOver(t *testing.T) {
 	send(1)
 	i.eventually("both partitions' first message", 10*time.Second, func(context.Context) bool { return strings.Count(printed.String(), "message 1") == 2 })
 	consumers[0].Process.Kill()
-	i.stable(w.group, 1)
+	i.reading(w.group, 1)
 	send(2)
 	i.eventually("both partitions' second message", 10*time.Second, func(context.Context) bool { return strings.Count(printed.String(), "message 2") == 2 })
 }
@@ -307,7 +339,7 @@ func TestAConsumerOutlivesKillAndRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { c.Process.Kill(); c.Wait() }()
-	i.stable(w.group, 1)
+	i.reading(w.group, 1)
 	for n := range 3 {
 		out, err := python(t, t.TempDir(), w.fill(t, program(t, producerPlain))).CombinedOutput()
 		if err != nil {
