@@ -9,8 +9,8 @@ import (
 	"time"
 
 	kgosasl "github.com/twmb/franz-go/pkg/sasl"
-	"github.com/twmb/franz-go/pkg/sasl/plain"
-	"github.com/twmb/franz-go/pkg/sasl/scram"
+	kgoplain "github.com/twmb/franz-go/pkg/sasl/plain"
+	kgoscram "github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"milena/machine/cluster"
 )
@@ -57,8 +57,8 @@ func signIn(c *Checker, m kgosasl.Mechanism) (user string, err error) {
 }
 
 func mechanisms(user, password string) []kgosasl.Mechanism {
-	auth := scram.Auth{User: user, Pass: password}
-	return []kgosasl.Mechanism{plain.Auth{User: user, Pass: password}.AsMechanism(), auth.AsSha256Mechanism(), auth.AsSha512Mechanism()}
+	auth := kgoscram.Auth{User: user, Pass: password}
+	return []kgosasl.Mechanism{kgoplain.Auth{User: user, Pass: password}.AsMechanism(), auth.AsSha256Mechanism(), auth.AsSha512Mechanism()}
 }
 
 func TestOnePasswordServesEveryMechanism(t *testing.T) {
