@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -46,7 +45,6 @@ type produced struct {
 	resp     *kmsg.ProduceResponse
 	left     atomic.Int32 // appends without an answer, and one for the start
 	done     chan struct{}
-	mu       sync.Mutex // guards resp while appends answer
 }
 
 func (p *produced) start(r Request) {

@@ -133,8 +133,7 @@ type slot struct {
 type life struct {
 	slot
 	head
-	at    int64  // where the next chunk goes
-	last  uint64 // number of its last chunk, once it is old
+	at    int64 // where the next chunk goes
 	index []chunkAt
 }
 
