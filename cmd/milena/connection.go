@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -389,9 +390,23 @@ func (k *connection) open(ctx context.Context, cmd *cobra.Command, extra ...kgo.
 	defer cancel()
 	if err := client.Ping(limit); err != nil {
 		client.Close()
-		return nil, fmt.Errorf("%s at %s: %w", k.protocol, strings.Join(k.seeds, ", "), err)
+		return nil, fmt.Errorf("%s at %s: %w", k.protocol, strings.Join(k.seeds, ", "), k.signInError(err))
 	}
 	return client, nil
+}
+
+// signInError explains a connection that ends after the broker's first answer:
+// old brokers say so that they do not know the user.
+func (k *connection) signInError(err error) error {
+	if len(k.mechs) == 0 || !errors.Is(err, io.EOF) || errors.As(err, new(*kgo.ErrFirstReadEOF)) {
+		return err
+	}
+	return &failure{
+		err:   fmt.Errorf("the broker closed the connection while signing in: %w", err),
+		code:  exitDenied,
+		cause: "wrong user name or password",
+		next:  "milena doctor",
+	}
 }
 
 // admin is the same for administrative verbs. The context bounds them.

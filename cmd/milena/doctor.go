@@ -281,7 +281,7 @@ func (d *doctor) signIn(ctx context.Context) (string, error) {
 		if errors.Is(err, kerr.UnsupportedSaslMechanism) {
 			return "", &failure{err: err, code: exitDenied, cause: "the listener offers none of " + strings.Join(d.k.names, ", "), next: "-X sasl.mechanism=PLAIN, if the connection is safe"}
 		}
-		return "", err
+		return "", d.k.signInError(err)
 	}
 	if len(d.k.mechs) == 0 {
 		return "no user (" + d.k.protocol + ")", nil

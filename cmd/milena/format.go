@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -201,12 +200,4 @@ func textOrBase64(value []byte) (text, encoded *string) {
 	}
 	s := base64.StdEncoding.EncodeToString(value)
 	return nil, &s
-}
-
-// milliTime is a time of Kafka's for people; -1 is none.
-func milliTime(ms int64) string {
-	if ms < 0 {
-		return "-"
-	}
-	return time.UnixMilli(ms).UTC().Format(time.RFC3339)
 }

@@ -217,6 +217,9 @@ func yamlScalar(token json.Token) string {
 	if bare && !strings.HasSuffix(text, " ") {
 		return text
 	}
-	quoted, _ := json.Marshal(text)
-	return string(quoted)
+	var quoted strings.Builder
+	encoder := json.NewEncoder(&quoted)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(text) // a string can always be written
+	return strings.TrimSuffix(quoted.String(), "\n")
 }
