@@ -13,7 +13,7 @@ const (
 // brokerKeys are the keys of an instance. The first block is Milena's own.
 var brokerKeys = []Key{
 	{Name: "admin.listener", Type: String, Default: "127.0.0.1:9644", Fixed: true,
-		Doc: "Address of the HTTP listener with /livez, /readyz and /metrics; empty opens none, port 0 takes any free one."},
+		Doc: "Address of the HTTP listener with /livez, /readyz and /metrics; port 0 takes any free one."},
 	{Name: "auto.create.groups.enable", Type: Boolean, Default: "true", Fixed: true,
 		Doc: "Whether a consumer group appears when it is first used."},
 	{Name: "disk.reserve.bytes", Type: Long, Default: "-1", Allowed: atLeast(-1), Fixed: true,
@@ -31,7 +31,7 @@ var brokerKeys = []Key{
 		Doc: "Which protocol each listener's name stands for, as NAME:PROTOCOL."},
 	{Name: "listeners", Type: List, Unset: true,
 		Doc: "Addresses to open, a NAME://host:port each; no host is every address, port 0 any free one. Unset: PLAINTEXT://127.0.0.1:9092, and in a secure instance SASL_PLAINTEXT://127.0.0.1:9094 and SASL_SSL://:9093 beside it."},
-	{Name: "log.dirs", Type: List, Default: "./milena-data", Synonyms: []string{"log.dir"}, Fixed: true,
+	{Name: "log.dirs", Type: List, Default: "milena-data", Synonyms: []string{"log.dir"}, Fixed: true,
 		Doc: "The data directory. One is supported; several are refused."},
 	{Name: "log.dir", Type: String, Unset: true, Fixed: true, Doc: "The data directory, if log.dirs is not set."},
 	{Name: "node.id", Type: Int, Default: "1", Allowed: atLeast(0), Synonyms: []string{"broker.id"}, Fixed: true, Doc: "This broker's number."},
@@ -39,13 +39,13 @@ var brokerKeys = []Key{
 	{Name: "broker.rack", Type: String, Unset: true, Effect: Stored, Fixed: true, Why: oneBroker, Doc: "The rack or zone that this broker stands in."},
 
 	{Name: "auto.create.topics.enable", Type: Boolean, Default: "true", Fixed: true, Doc: "Whether a topic appears when it is first asked for."},
-	{Name: "delete.topic.enable", Type: Boolean, Default: "true", Fixed: true, Doc: "Whether topics can be deleted."},
+	{Name: "delete.topic.enable", Type: Boolean, Default: "true", Allowed: only("true", "Topics can always be deleted"), Fixed: true, Doc: "Whether topics can be deleted."},
 	{Name: "num.partitions", Type: Int, Default: "1", Allowed: atLeast(1), Fixed: true, Doc: "How many partitions a topic gets that asks for none."},
 	{Name: "default.replication.factor", Type: Int, Default: "1", Allowed: between(1, 32767), Effect: Needless, Why: oneCopy, Fixed: true, Doc: "How many copies a topic gets that asks for none."},
 
-	{Name: "connections.max.idle.ms", Type: Long, Default: "600000", PerListener: true, Fixed: true, Doc: "After how long without a request a connection is closed."},
+	{Name: "connections.max.idle.ms", Type: Long, Default: "600000", Fixed: true, Doc: "After how long without a request a connection is closed."},
 	{Name: "connections.max.reauth.ms", Type: Long, Default: "0", Allowed: atLeast(0), PerListener: true, Fixed: true, Doc: "How long a login lasts before the client must repeat it; 0 is for ever."},
-	{Name: "max.connections", Type: Int, Default: "10000", Allowed: atLeast(0), PerListener: true, Doc: "How many connections are open at once."},
+	{Name: "max.connections", Type: Int, Default: "10000", Allowed: atLeast(0), Doc: "How many connections are open at once."},
 	{Name: "max.connections.per.ip", Type: Int, Default: "1000", Allowed: atLeast(0), Doc: "How many connections are open at once from one address; loopback is not counted."},
 	{Name: "max.connections.per.ip.overrides", Type: String, Effect: Stored, Doc: "Other limits for single addresses, as host:count.", Why: "The limit is the same for every address."},
 	{Name: "max.connection.creation.rate", Type: Int, Default: "2147483647", Allowed: atLeast(0), PerListener: true, Effect: Stored, Doc: "How many connections are taken in a second.", Why: "New connections are limited in number, not in rate."},
@@ -54,13 +54,13 @@ var brokerKeys = []Key{
 	{Name: "socket.send.buffer.bytes", Type: Int, Default: "102400", Allowed: atLeast(-1), PerListener: true, Effect: Needless, Fixed: true, Doc: "Size of the socket's send buffer.", Why: "The operating system sizes it."},
 	{Name: "socket.receive.buffer.bytes", Type: Int, Default: "102400", Allowed: atLeast(-1), PerListener: true, Effect: Needless, Fixed: true, Doc: "Size of the socket's receive buffer.", Why: "The operating system sizes it."},
 	{Name: "socket.listen.backlog.size", Type: Int, Default: "50", Allowed: atLeast(1), PerListener: true, Effect: Needless, Fixed: true, Doc: "How many connections may wait to be taken.", Why: "The operating system's limit is used."},
-	{Name: "fetch.max.bytes", Type: Int, Default: "57671680", Allowed: atLeast(1024), Fixed: true, Doc: "The most that one fetch is given."},
+	{Name: "fetch.max.bytes", Type: Int, Default: "57671680", Allowed: atLeast(1024), Fixed: true, Effect: Stored, Why: "A fetch's own limits hold.", Doc: "The most that one fetch is given."},
 
 	{Name: "group.initial.rebalance.delay.ms", Type: Int, Default: "0", Allowed: atLeast(0), Fixed: true, Doc: "How long a new group waits for more members before its first assignment. Waited for only while members still arrive."},
 	{Name: "group.min.session.timeout.ms", Type: Int, Default: "6000", Allowed: atLeast(0), Fixed: true, Doc: "The shortest session timeout that a member may ask for."},
 	{Name: "group.max.session.timeout.ms", Type: Int, Default: "1800000", Allowed: atLeast(0), Fixed: true, Doc: "The longest session timeout that a member may ask for."},
-	{Name: "group.max.size", Type: Int, Default: "2147483647", Allowed: atLeast(1), Fixed: true, Doc: "How many members a group may have."},
-	{Name: "offset.metadata.max.bytes", Type: Int, Default: "4096", Allowed: atLeast(0), Fixed: true, Doc: "How long the text beside a committed offset may be."},
+	{Name: "group.max.size", Type: Int, Default: "2147483647", Allowed: atLeast(1), Fixed: true, Effect: Stored, Why: "The limit is 2147483647 members.", Doc: "How many members a group may have."},
+	{Name: "offset.metadata.max.bytes", Type: Int, Default: "4096", Allowed: atLeast(0), Fixed: true, Effect: Stored, Why: "The limit is 4096 bytes.", Doc: "How long the text beside a committed offset may be."},
 	{Name: "offsets.retention.minutes", Type: Int, Default: "10080", Allowed: atLeast(1), Fixed: true, Doc: "How long a group without members keeps its offsets."},
 	{Name: "offsets.retention.check.interval.ms", Type: Long, Default: "600000", Allowed: atLeast(1), Fixed: true, Effect: Needless, Doc: "How often expired offsets are looked for.", Why: "Each group expires by its own deadline."},
 
@@ -99,7 +99,7 @@ var brokerKeys = []Key{
 	{Name: "min.insync.replicas", Type: Int, Default: "1", Allowed: atLeast(1), Effect: Needless, Doc: "min.insync.replicas of topics that do not set it.", Why: oneCopy},
 	{Name: "unclean.leader.election.enable", Type: Boolean, Default: "false", Effect: Needless, Doc: "unclean.leader.election.enable of topics that do not set it.", Why: oneCopy},
 
-	{Name: "producer.id.expiration.ms", Type: Int, Default: "86400000", Allowed: atLeast(1), Effect: Stored, Doc: "How long an idempotent producer is remembered after its last batch.", Why: "Producers are forgotten by number, the longest silent first."},
+	{Name: "producer.id.expiration.ms", Type: Int, Default: "86400000", Allowed: atLeast(1), Doc: "How long an idempotent producer is remembered after its last batch."},
 	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", Allowed: atLeast(1), Effect: Stored, Fixed: true, Doc: "The longest timeout that a transactional producer may ask for.", Why: noTransactions},
 	{Name: "transactional.id.expiration.ms", Type: Int, Default: "604800000", Allowed: atLeast(1), Effect: Stored, Fixed: true, Doc: "How long an unused transactional id is remembered.", Why: noTransactions},
 

@@ -175,8 +175,11 @@ func (b *Broker) admit(s setting) (warning string, err error) {
 		name = withoutMechanism(rest)
 	}
 	key := BrokerKey(name)
-	if key == nil || ofListener && !key.PerListener {
+	if key == nil {
 		return admitUnknown(s, name)
+	}
+	if ofListener && !key.PerListener && key.Effect != Refused {
+		return "no effect: " + name + " is the same for all listeners", nil
 	}
 	if key.Effect == Refused && s.value != "" {
 		return "", refusal(s, key, key.Why)

@@ -127,6 +127,7 @@ func TestWarnings(t *testing.T) {
 		{"offsets.topic.replication.factor=3", "Offsets live in the instance's own logs"},
 		{"compression.type=zstd", "stored, no effect yet"},
 		{"broker.rack=a", "stored, no effect yet"},
+		{"listener.name.x.max.connections=5", "max.connections is the same for all listeners"},
 	}
 	for _, test := range tests {
 		_, warnings, err := load(t, "", nil, test.flag)
@@ -249,4 +250,50 @@ func TestEveryRowIsWhole(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A key that is said to be honoured must be read somewhere.
+func TestWhatIsHonouredIsReadSomewhere(t *testing.T) {
+	source := allSource(t)
+	behind := map[string]bool{} // keys that are read as another's synonym
+	for _, k := range Keys() {
+		if k.Effect == Honoured {
+			for _, s := range k.Synonyms {
+				behind[s] = true
+			}
+		}
+	}
+	for _, k := range Keys() {
+		if k.Effect != Honoured || behind[k.Name] || strings.HasPrefix(k.Allowed.Text, "only ") {
+			continue
+		}
+		if !strings.Contains(source, `"`+k.Name+`"`) {
+			t.Errorf("%s is said to be honoured, and nobody reads it", k.Name)
+		}
+	}
+}
+
+// allSource is the program without its tests and without the table.
+func allSource(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && path != ".." && strings.HasPrefix(name, ".") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || strings.HasSuffix(name, "_keys.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		all.Write(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
 }

@@ -133,7 +133,7 @@ func TestDescribeSaysWhereAValueComesFrom(t *testing.T) {
 		{describe(topic, "flush.ms"), never + " from 5:"},
 		{describe(broker, "num.partitions"), "3 from 4: num.partitions=3(4) num.partitions=1(5)"},
 		{describe(broker, "listeners"), "unset from 5:"},
-		{describe(broker, "log.dirs"), "/d from 4: log.dir=/d(4) log.dirs=./milena-data(5)"},
+		{describe(broker, "log.dirs"), "/d from 4: log.dir=/d(4) log.dirs=milena-data(5)"},
 		{describe(broker, "ssl.keystore.password"), "unset from 4: ssl.keystore.password=hidden(4)"},
 		{describe(broker, "durability"), "disk from 5: durability=disk(5)"},
 	}

@@ -12,7 +12,9 @@ import (
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // who read us may go: a group is left all the same
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends us at once
 	c := &console{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(),
 		inTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
