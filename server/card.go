@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -122,15 +121,6 @@ func reachable(address string) string {
 		return "every address, port " + port
 	}
 	return address
-}
-
-func portOf(a net.Addr) int {
-	_, port, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(port)
-	return n
 }
 
 // printInit is the card of a directory that was prepared and not started.

@@ -280,7 +280,7 @@ func (g *Group) Deadline() time.Time {
 		}
 	}
 	if len(g.members) == 0 && len(g.next) == 0 {
-		if len(g.offsets) == 0 {
+		if len(g.offsets) == 0 && g.generation > 0 {
 			sooner(g.empty.Add(emptyLife))
 		}
 		for _, o := range g.offsets {

@@ -174,14 +174,14 @@ func (g *Group) park(now time.Time, to machine.Ticket, join Join) {
 		g.order = append(g.order, join.Member)
 	}
 	g.next[join.Member] = &joiner{member: memberOf(join), join: join, ticket: to}
+	if g.until.IsZero() {
+		g.until = now.Add(g.rebalanceTimeout())
+	}
 	if !g.delay.IsZero() { // while members arrive the wait goes on, but not for ever
 		g.delay = now.Add(g.o.InitialDelay)
 		if g.until.Before(g.delay) {
 			g.delay = g.until
 		}
-	}
-	if until := now.Add(g.rebalanceTimeout()); g.until.IsZero() || len(g.members) == 0 && g.until.Before(until) {
-		g.until = until
 	}
 }
 
