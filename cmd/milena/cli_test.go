@@ -203,3 +203,12 @@ h: true
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}
 }
+
+func TestAShellCompletesWhatTheBrokerKnows(t *testing.T) {
+	s := seeded(t)
+	contains(t, s.ok("__complete", "consume", ""), "greetings\n")
+	s.broker = "127.0.0.1:1"
+	if out := s.ok("__complete", "consume", ""); strings.Contains(out, "greetings") {
+		t.Errorf("without a broker it completes\n%s", out)
+	}
+}

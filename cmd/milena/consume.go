@@ -73,6 +73,7 @@ In what form, -o or --output: json, jsonl (a line a record), yaml. Any other for
 		Args: cobra.ExactArgs(1),
 	}
 	o.k = connectionFlags(c, cmd)
+	o.k.complete(cmd, 1, topicNames)
 	f := cmd.Flags()
 	f.StringVarP(&o.group, "group", "g", "", "consumer group; it commits what was written")
 	f.StringArrayVarP(&o.o, "offset", "o", nil, "where to begin, or json, jsonl, yaml")

@@ -77,6 +77,7 @@ func newGroupDescribe(c *console) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{Use: "describe NAME", Short: "A group's members, offsets and lag", Args: cobra.ExactArgs(1)}
 	k := connectionFlags(c, cmd)
+	k.complete(cmd, 1, groupNames)
 	cmd.Flags().StringVarP(&output, "output", "o", "", outputs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkOutput(output); err != nil {
@@ -156,6 +157,7 @@ func orDash(n int64) string {
 func newGroupDelete(c *console) *cobra.Command {
 	cmd := &cobra.Command{Use: "delete NAME…", Short: "Delete groups and their offsets", Args: cobra.MinimumNArgs(1)}
 	k := connectionFlags(c, cmd)
+	k.complete(cmd, 0, groupNames)
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
 		return k.admin(cmd.Context(), cmd, func(ctx context.Context, adm *kadm.Client) error {
 			gone, err := adm.DeleteGroups(ctx, names...)

@@ -63,6 +63,7 @@ It is done, exit code 0, when the broker has acknowledged all of them.`,
 		Args: cobra.MinimumNArgs(1),
 	}
 	p.k = connectionFlags(c, cmd)
+	p.k.complete(cmd, 1, topicNames)
 	f := cmd.Flags()
 	f.StringVar(&p.key, "key", "", "key of every record")
 	f.StringVarP(&p.separator, "key-separator", "k", "", "what ends the key in a line")

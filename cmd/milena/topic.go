@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -123,7 +124,7 @@ func newTopicList(c *console) *cobra.Command {
 func topicOf(t kadm.TopicDetail) shownTopic {
 	shown := shownTopic{Name: t.Topic, Partitions: len(t.Partitions), Internal: t.IsInternal}
 	if t.ID != (kadm.TopicID{}) {
-		shown.ID = t.ID.String()
+		shown.ID = base64.RawURLEncoding.EncodeToString(t.ID[:])
 	}
 	for _, p := range t.Partitions {
 		shown.Replicas = max(shown.Replicas, len(p.Replicas))
@@ -178,6 +179,7 @@ func newTopicDescribe(c *console) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{Use: "describe NAME", Short: "A topic's partitions, offsets and configuration", Args: cobra.ExactArgs(1)}
 	k := connectionFlags(c, cmd)
+	k.complete(cmd, 1, topicNames)
 	cmd.Flags().StringVarP(&output, "output", "o", "", outputs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkOutput(output); err != nil {
@@ -272,6 +274,7 @@ func numbers(list []int32) string {
 func newTopicDelete(c *console) *cobra.Command {
 	cmd := &cobra.Command{Use: "delete NAME…", Short: "Delete topics and their records", Args: cobra.MinimumNArgs(1)}
 	k := connectionFlags(c, cmd)
+	k.complete(cmd, 0, topicNames)
 	cmd.RunE = func(cmd *cobra.Command, names []string) error {
 		return k.admin(cmd.Context(), cmd, func(ctx context.Context, adm *kadm.Client) error {
 			gone, err := adm.DeleteTopics(ctx, names...)

@@ -211,6 +211,7 @@ func newUserDescribe(c *console) *cobra.Command {
 	var output string
 	cmd := &cobra.Command{Use: "describe NAME", Short: "How a user can sign in", Args: cobra.ExactArgs(1)}
 	k := connectionFlags(c, cmd)
+	k.complete(cmd, 1, userNames)
 	cmd.Flags().StringVarP(&output, "output", "o", "", outputs)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if err := checkOutput(output); err != nil {
@@ -230,6 +231,7 @@ func newUserDescribe(c *console) *cobra.Command {
 func newUserDelete(c *console) *cobra.Command {
 	cmd := &cobra.Command{Use: "delete NAME", Short: "Delete a user", Args: cobra.ExactArgs(1)}
 	k := connectionFlags(c, cmd)
+	k.complete(cmd, 1, userNames)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		err := k.admin(cmd.Context(), cmd, func(ctx context.Context, adm *kadm.Client) error {
 			user, err := findUser(ctx, adm, args[0])
