@@ -1,0 +1,209 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"milena/machine/group/classic"
+	"milena/shard"
+	"milena/storage/journal"
+	"milena/storage/journal/memory"
+)
+
+// gated is a journal whose disk hangs while the gate is shut.
+type gated struct {
+	journal.Journal
+	mu   sync.Mutex
+	open sync.Cond
+	shut bool
+}
+
+func newGated() *gated {
+	g := &gated{Journal: memory.New()}
+	g.open.L = &g.mu
+	return g
+}
+
+func (g *gated) Append(entries []journal.Entry, done func([]journal.Outcome)) {
+	g.Journal.Append(entries, func(o []journal.Outcome) {
+		g.mu.Lock()
+		for g.shut {
+			g.open.Wait()
+		}
+		g.mu.Unlock()
+		done(o)
+	})
+}
+
+func (g *gated) hang(shut bool) {
+	g.mu.Lock()
+	g.shut = shut
+	g.mu.Unlock()
+	g.open.Broadcast()
+}
+
+const logs = 4
+
+func groups(t *testing.T, j journal.Journal) (*Groups, *shard.Set) {
+	t.Helper()
+	g := NewGroups(GroupOptions{
+		Logs: logs, SessionMin: time.Second, SessionMax: time.Hour, Retention: time.Hour, AutoCreate: true, Now: time.Now,
+	})
+	set := shard.NewSet(j, g.States())
+	var attached []*shard.Log
+	for i := range logs {
+		attached = append(attached, set.Log(i))
+	}
+	g.Attach(attached)
+	if err := set.Recover(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	g.Start()
+	t.Cleanup(g.Close)
+	return g, set
+}
+
+func join(member string) classic.Join {
+	return classic.Join{
+		Member: member, ClientID: "c", ProtocolType: "consumer", Protocols: []classic.Protocol{{Name: "range"}},
+		SessionTimeout: 10 * time.Second, RebalanceTimeout: 10 * time.Second,
+	}
+}
+
+// settled makes a stable group of one, and gives its member.
+func settled(t *testing.T, g *Groups, id string) classic.Joined {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	joined, err := g.Join(ctx, id, join(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = g.Sync(ctx, id, classic.Sync{Member: joined.Member, Generation: joined.Generation, Assignments: map[string][]byte{joined.Member: []byte("all")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return joined
+}
+
+func TestHeartbeatsPassWhileTheDiskHangs(t *testing.T) {
+	j := newGated()
+	g, _ := groups(t, j)
+	joined := settled(t, g, "g")
+	j.hang(true)
+	defer j.hang(false)
+	committed := make(chan error, 1)
+	go func() {
+		committed <- g.Commit(context.Background(), "g", classic.Commit{Member: joined.Member, Generation: joined.Generation, Offsets: []classic.Offset{{Topic: "t", Offset: 1}}})
+	}()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		began := time.Now()
+		if err := g.Heartbeat(context.Background(), "g", classic.Heartbeat{Member: joined.Member, Generation: joined.Generation}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Fatalf("a heartbeat took %v while the disk hung", took)
+		}
+		select {
+		case err := <-committed:
+			t.Fatalf("a commit was answered (%v) while the disk hung", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if offsets, _ := g.Offsets(context.Background(), "g", nil); len(offsets) != 0 {
+			t.Fatal("an offset is seen before it is durable")
+		}
+	}
+	j.hang(false)
+	if err := <-committed; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAGroupGoesOnWhereItWasAfterARestart(t *testing.T) {
+	for _, checkpoint := range []bool{false, true} {
+		t.Run(fmt.Sprintf("checkpoint %t", checkpoint), func(t *testing.T) {
+			j := memory.New()
+			g, set := groups(t, j)
+			joined := settled(t, g, "g")
+			commit := classic.Commit{Member: joined.Member, Generation: joined.Generation, Offsets: []classic.Offset{{Topic: "t", Partition: 2, Offset: 42, Metadata: "m"}}}
+			if err := g.Commit(context.Background(), "g", commit); err != nil {
+				t.Fatal(err)
+			}
+			if checkpoint {
+				if err := set.Checkpoint(context.Background(), func(context.Context) error { return nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			g.Close()
+			again, _ := groups(t, j.Reopen())
+			if err := again.Heartbeat(context.Background(), "g", classic.Heartbeat{Member: joined.Member, Generation: joined.Generation}); err != nil {
+				t.Errorf("a member's heartbeat after the restart: %v", err)
+			}
+			d, _ := again.Describe(context.Background(), "g")
+			if d.State != classic.Stable || len(d.Members) != 1 || string(d.Members[0].Assignment) != "all" {
+				t.Errorf("after the restart: %+v", d)
+			}
+			offsets, _ := again.Offsets(context.Background(), "g", []TopicPartition{{"t", 2}, {"t", 3}})
+			if len(offsets) != 1 || offsets[0].Offset != 42 || offsets[0].Metadata != "m" {
+				t.Errorf("offsets after the restart: %+v", offsets)
+			}
+		})
+	}
+}
+
+func TestAJoinThatIsGivenUpHarmsNobody(t *testing.T) {
+	g, _ := groups(t, memory.New())
+	joined := settled(t, g, "g")
+	ctx, cancel := context.WithCancel(context.Background())
+	gone := make(chan error, 1)
+	go func() { _, err := g.Join(ctx, "g", join("")); gone <- err }()
+	for { // until the rebalance has begun
+		err := g.Heartbeat(context.Background(), "g", classic.Heartbeat{Member: joined.Member, Generation: joined.Generation})
+		if errors.Is(err, kerr.RebalanceInProgress) {
+			break
+		}
+	}
+	cancel()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+	again, err := g.Join(context.Background(), "g", join(joined.Member))
+	if err != nil || again.Generation != joined.Generation+1 {
+		t.Errorf("rejoined %+v, %v", again, err)
+	}
+}
+
+func TestManyGroupsAtOnceKeepApart(t *testing.T) {
+	j := memory.New()
+	g, _ := groups(t, j)
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			id := fmt.Sprint("group-", i)
+			joined := settled(t, g, id)
+			for n := range 20 {
+				commit := classic.Commit{Member: joined.Member, Generation: joined.Generation, Offsets: []classic.Offset{{Topic: "t", Offset: int64(n)}}}
+				if err := g.Commit(context.Background(), id, commit); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	listed, _ := g.List(context.Background())
+	if len(listed) != 50 || !slices.IsSortedFunc(listed, func(a, b Listing) int { return len(a.Group) - len(b.Group) }) && len(listed) != 50 {
+		t.Errorf("%d groups are listed, want 50", len(listed))
+	}
+	for i := range 50 {
+		if offsets, _ := g.Offsets(context.Background(), fmt.Sprint("group-", i), nil); len(offsets) != 1 || offsets[0].Offset != 19 {
+			t.Errorf("group %d: %+v", i, offsets)
+		}
+	}
+}
