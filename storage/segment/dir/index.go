@@ -16,42 +16,47 @@ const (
 	indexFormat = 1
 	indexHead   = 8
 	indexEach   = 16
-	indexTail   = indexEach + 8 + 4 + 4
-	sealedMark  = 0xffffffff
+	indexTail   = 60
+	indexMax    = 1 << 28 // bytes of an index file
+	tailMark    = 0xffffffff
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// index says where in a segment some of its batches stand.
+// index says where in a segment some of its batches stand. Entries are added
+// behind and never changed, so that a copy of it stays true.
 type index struct {
 	entries []entry
-	whole   bool // it covers the segment up to its length
+	low     int64 // from this position on it is complete
+	lowNext int64 // the offset that stands there
+	max     int64 // largest timestamp from there on; -1: none
 }
 
 type entry struct {
 	offset   uint32 // less the segment's base
 	position uint32
-	max      int64 // largest timestamp up to and with the batch at position
+	max      int64 // largest timestamp from low up to and with the batch at position
 }
 
 // add notes a batch, if enough stands between it and the last that was noted.
-func (x *index) add(offset, position, max int64, every int64) {
+func (x *index) add(offset, position, timestamp, every int64) {
+	x.max = max(x.max, timestamp)
 	if n := len(x.entries); n > 0 && position-int64(x.entries[n-1].position) < every {
 		return
 	}
-	if offset >= sealedMark || position >= sealedMark {
+	if offset >= tailMark || position >= tailMark {
 		return
 	}
-	x.entries = append(x.entries, entry{uint32(offset), uint32(position), max})
+	x.entries = append(x.entries, entry{uint32(offset), uint32(position), x.max})
 }
 
-// before gives the position of the last noted batch at or below an offset.
-func (x *index) before(offset int64) int64 {
+// before gives the last noted batch at or below an offset.
+func (x *index) before(offset int64) (at, base int64) {
 	i := sort.Search(len(x.entries), func(i int) bool { return int64(x.entries[i].offset) > offset })
 	if i == 0 {
-		return 0
+		return 0, 0
 	}
-	return int64(x.entries[i-1].position)
+	return int64(x.entries[i-1].position), int64(x.entries[i-1].offset)
 }
 
 // last gives the last noted batch at or below a position and below an offset.
@@ -65,104 +70,144 @@ func (x *index) last(position, offset int64) (at, base int64) {
 	return int64(x.entries[i-1].position), int64(x.entries[i-1].offset)
 }
 
-// since gives a position before which no batch is as late as a time.
-func (x *index) since(time int64) int64 {
+// since gives a noted batch before which none is as late as a time.
+func (x *index) since(time int64) (at, base int64) {
 	i := sort.Search(len(x.entries), func(i int) bool { return x.entries[i].max >= time })
 	if i == 0 {
-		return 0
+		return 0, 0
 	}
-	return int64(x.entries[i-1].position)
+	return int64(x.entries[i-1].position), int64(x.entries[i-1].offset)
 }
 
-// loadIndex makes sure that the segment has an index: its own, the file's, or
-// one made by going through the segment's headers. Under the partition's lock.
-func (g *seg) loadIndex() error {
-	if g.index.whole {
-		return nil
+// under gives an index that says of what lies below x what low says.
+func (x *index) under(low index) index {
+	whole := index{entries: low.entries, max: max(low.max, x.max)}
+	for _, e := range x.entries {
+		e.max = max(e.max, low.max)
+		whole.entries = append(whole.entries, e)
 	}
-	if g.sealed && g.readIndex() == nil {
-		g.index.whole = true
-		return nil
-	}
-	h, err := g.part.store.files.take(g, false)
-	if err != nil {
-		return err
-	}
-	defer h.release()
-	g.index.entries, g.max = nil, -1
-	for at := int64(0); at < g.length; {
-		header, err := g.header(h, at)
-		if err != nil {
-			return err
-		}
-		g.max = max(g.max, header.MaxTimestamp)
-		g.index.add(header.BaseOffset-g.base, at, g.max, g.part.store.o.IndexEvery)
-		at += int64(header.Size())
-	}
-	g.index.whole = true
-	return nil
+	return whole
 }
 
-func (g *seg) encodeIndex() []byte {
-	b := binary.LittleEndian.AppendUint32(nil, indexMagic)
+// cut gives an index of what lies below a position.
+func (x *index) cut(position int64) index {
+	n := sort.Search(len(x.entries), func(i int) bool { return int64(x.entries[i].position) >= position })
+	return index{entries: x.entries[:n:n], max: -1}
+}
+
+// tail is what an index file says of its segment as a whole.
+type tail struct {
+	max    int64 // largest timestamp
+	next   int64 // offset behind the last batch
+	length int64 // bytes of the segment
+	first  int64 // wall clock of the first write, ms
+}
+
+func encodeIndex(entries []entry, t tail) []byte {
+	b := make([]byte, 0, indexHead+indexEach*len(entries)+indexTail)
+	b = binary.LittleEndian.AppendUint32(b, indexMagic)
 	b = binary.LittleEndian.AppendUint32(b, indexFormat)
-	for _, e := range append(g.index.entries[:len(g.index.entries):len(g.index.entries)], entry{sealedMark, sealedMark, g.max}) {
+	for _, e := range entries {
 		b = binary.LittleEndian.AppendUint32(b, e.offset)
 		b = binary.LittleEndian.AppendUint32(b, e.position)
 		b = binary.LittleEndian.AppendUint64(b, uint64(e.max))
 	}
-	b = binary.LittleEndian.AppendUint64(b, uint64(g.next))
-	b = binary.LittleEndian.AppendUint32(b, 0)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-}
-
-// writeIndex writes a sealed segment's index. It is not synced: what can be
-// made again need not survive.
-func (g *seg) writeIndex() error {
-	f, err := g.part.store.fs.Open(g.name(".index"), disk.Write|disk.Create)
-	if err != nil {
-		return err
+	sum, from := crc32.Checksum(b, castagnoli), len(b)
+	b = binary.LittleEndian.AppendUint64(b, 1<<64-1)
+	for _, v := range []int64{t.max, t.next, t.length, t.first} {
+		b = binary.LittleEndian.AppendUint64(b, uint64(v))
 	}
-	b := g.encodeIndex()
-	_, err = f.WriteAt(b, 0)
-	return errors.Join(err, f.Truncate(int64(len(b))), f.Close())
+	b = binary.LittleEndian.AppendUint64(b, 0) // aborted transactions, and room
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(entries)))
+	b = binary.LittleEndian.AppendUint32(b, sum)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[from:], castagnoli))
 }
 
 var errNoIndex = errors.New("index does not verify")
 
-func (g *seg) readIndex() error {
-	f, err := g.part.store.fs.Open(g.name(".index"), 0)
+func decodeIndex(b []byte) (entries []entry, t tail, err error) {
+	if len(b) < indexHead+indexTail {
+		return nil, t, errNoIndex
+	}
+	body, end := b[:len(b)-indexTail], b[len(b)-indexTail:]
+	t, count, sum, err := decodeTail(end)
+	switch {
+	case err != nil:
+		return nil, t, err
+	case len(body) != indexHead+indexEach*int(count), crc32.Checksum(body, castagnoli) != sum:
+		return nil, t, errNoIndex
+	case binary.LittleEndian.Uint32(b) != indexMagic || binary.LittleEndian.Uint32(b[4:]) != indexFormat:
+		return nil, t, errNoIndex
+	}
+	entries = make([]entry, 0, count)
+	for body = body[indexHead:]; len(body) > 0; body = body[indexEach:] {
+		e := entry{binary.LittleEndian.Uint32(body), binary.LittleEndian.Uint32(body[4:]), int64(binary.LittleEndian.Uint64(body[8:]))}
+		if n := len(entries); n > 0 && (e.offset <= entries[n-1].offset || e.position <= entries[n-1].position || e.max < entries[n-1].max) {
+			return nil, t, errNoIndex
+		}
+		entries = append(entries, e)
+	}
+	return entries, t, nil
+}
+
+func decodeTail(b []byte) (t tail, count, sum uint32, err error) {
+	if crc32.Checksum(b[:indexTail-4], castagnoli) != binary.LittleEndian.Uint32(b[indexTail-4:]) || binary.LittleEndian.Uint64(b) != 1<<64-1 {
+		return t, 0, 0, errNoIndex
+	}
+	t = tail{
+		max: int64(binary.LittleEndian.Uint64(b[8:])), next: int64(binary.LittleEndian.Uint64(b[16:])),
+		length: int64(binary.LittleEndian.Uint64(b[24:])), first: int64(binary.LittleEndian.Uint64(b[32:])),
+	}
+	return t, binary.LittleEndian.Uint32(b[48:]), binary.LittleEndian.Uint32(b[52:]), nil
+}
+
+// writeIndex writes a segment's index. It is not synced: what can be made again
+// need not survive, and what survives by half does not verify.
+func writeIndex(fs disk.FS, name string, entries []entry, t tail) error {
+	f, err := fs.Open(name, disk.Write|disk.Create)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil || size > 1<<30 {
-		return errNoIndex
-	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); n < len(b) && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read %s: %w", g.name(".index"), err)
-	}
-	entries, latest, end, err := decodeIndex(b)
-	if err != nil || end != g.next {
-		return errNoIndex
-	}
-	g.index.entries, g.max = entries, latest
-	return nil
+	b := encodeIndex(entries, t)
+	_, err = f.WriteAt(b, 0)
+	return errors.Join(err, f.Truncate(int64(len(b))), f.Close())
 }
 
-func decodeIndex(b []byte) (entries []entry, latest, end int64, err error) {
-	if len(b) < indexHead+indexTail || (len(b)-indexHead-indexTail)%indexEach != 0 ||
-		binary.LittleEndian.Uint32(b) != indexMagic || binary.LittleEndian.Uint32(b[4:]) != indexFormat ||
-		crc32.Checksum(b[:len(b)-4], castagnoli) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
-		return nil, 0, 0, errNoIndex
+func readIndex(fs disk.FS, name string) (entries []entry, t tail, err error) {
+	b, err := readEnd(fs, name, indexMax)
+	if err != nil {
+		return nil, t, err
 	}
-	tail := b[len(b)-indexTail:]
-	for b = b[indexHead : len(b)-indexTail]; len(b) > 0; b = b[indexEach:] {
-		entries = append(entries, entry{
-			binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:]), int64(binary.LittleEndian.Uint64(b[8:])),
-		})
+	return decodeIndex(b)
+}
+
+// readTail reads only what an index says of its segment as a whole.
+func readTail(fs disk.FS, name string) (t tail, err error) {
+	b, err := readEnd(fs, name, indexTail)
+	if err == nil && len(b) < indexTail {
+		err = errNoIndex
 	}
-	return entries, int64(binary.LittleEndian.Uint64(tail[8:])), int64(binary.LittleEndian.Uint64(tail[indexEach:])), nil
+	if err != nil {
+		return t, err
+	}
+	t, _, _, err = decodeTail(b)
+	return t, err
+}
+
+// readEnd reads a file's last bytes, so many at most.
+func readEnd(fs disk.FS, name string, limit int64) ([]byte, error) {
+	f, err := fs.Open(name, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, min(size, limit))
+	if n, err := f.ReadAt(b, size-int64(len(b))); n < len(b) {
+		return nil, fmt.Errorf("read %s: %w", name, errors.Join(err, io.ErrUnexpectedEOF))
+	}
+	return b, nil
 }

@@ -6,14 +6,20 @@ import (
 	"path"
 	"slices"
 	"sort"
-	"strconv"
-	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"milena/storage/disk"
 	"milena/storage/segment"
 )
+
+// A settled batch walks through here:
+//
+//	active   the segment that is written, or a new one
+//	write    into the page cache                          (writing)
+//	publish  length, next offset, index: readers see it   (mu)
+//	push     write-back starts behind every 256 KiB
+//	sync     the file, then its name, then it is reported (Store.Sync)
 
 // part is one partition's segments.
 type part struct {
@@ -21,143 +27,37 @@ type part struct {
 	store *Store
 	dir   string
 
-	mu       sync.Mutex
-	loaded   bool
-	restored segment.Settled // where it stood when it was restored
-	segs     []*seg          // oldest first; the last may be active
-	made     bool            // its directory is there
-	next     int64           // offset behind the last batch
+	writing sync.Mutex // held by who changes files; before mu
+
+	mu        sync.Mutex
+	known     bool // Restore said where it stands
+	loaded    bool
+	restored  segment.Settled // where it stood when it was restored
+	segs      []*seg          // oldest first; the last may be active
+	made      bool            // its directory is there
+	next      int64           // offset behind the last batch
+	forgotten int64           // all below is gone, and a .start file says so
 }
 
-// seg is one segment. Its fields are guarded by its partition's lock.
-type seg struct {
-	part   *part
-	base   int64
-	next   int64
-	length int64
-	max    int64 // largest timestamp, -1: none
-	first  int64 // wall clock of the first write, ms
-	sealed bool
-	fresh  bool  // its name is not durable yet
-	pushed int64 // bytes whose write-back was started
-	index  index
-	handle handle
-}
-
-func (g *seg) name(suffix string) string {
-	return path.Join(g.part.dir, fmt.Sprintf("%020d%s", g.base, suffix))
-}
-
-// load looks at the partition's files, once: those above the settled point are
-// removed, the last is cut to its settled length. Call it under the lock.
-func (p *part) load() error {
-	if p.loaded {
-		return nil
-	}
-	at := p.restored
-	p.next = at.Next
-	names, err := p.store.fs.List(p.dir)
-	if errors.Is(err, disk.ErrNotExist) {
-		if at.Length > 0 {
-			return fmt.Errorf("%s: %w: the directory is gone", p.dir, segment.ErrCorrupt)
-		}
-		p.loaded = true
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	p.made = true
-	var bases []int64
-	for _, name := range names {
-		if text, ok := strings.CutSuffix(name, ".log"); ok {
-			if base, err := strconv.ParseInt(text, 10, 64); err == nil {
-				bases = append(bases, base)
-			}
-		}
-	}
-	slices.Sort(bases)
-	p.segs = nil
-	for _, base := range bases {
-		if err := p.loadSegment(base, at); err != nil {
-			return err
-		}
-	}
-	p.link()
-	if at.Length > 0 && (len(p.segs) == 0 || p.segs[len(p.segs)-1].base != at.Segment) {
-		return fmt.Errorf("%s: %w: segment %d is gone", p.dir, segment.ErrCorrupt, at.Segment)
-	}
-	p.loaded = true
-	return nil
-}
-
-func (p *part) loadSegment(base int64, at segment.Settled) error {
-	g := &seg{part: p, base: base, max: -1}
-	above := base > at.Segment || at.Length == 0 && base >= at.Next
-	if above || base < at.Start && base != at.Segment {
-		return p.removeNow(g)
-	}
-	info, err := p.store.fs.Stat(g.name(".log"))
-	if err != nil {
-		return err
-	}
-	g.length, g.pushed = info.Size, info.Size
-	g.first = p.store.o.Now().UnixMilli()
-	g.sealed = base != at.Segment
-	if !g.sealed {
-		if info.Size < at.Length {
-			return fmt.Errorf("%s: %w: %d bytes, of which %d were durable", g.name(".log"), segment.ErrCorrupt, info.Size, at.Length)
-		}
-		if info.Size > at.Length {
-			if err := p.cut(g, at.Length); err != nil {
-				return err
-			}
-		}
-		g.length, g.pushed = at.Length, at.Length
-		g.next = at.Next
-	}
-	p.segs = append(p.segs, g)
-	p.store.segments.Add(1)
-	p.store.stored.Add(g.length)
-	return nil
-}
-
-// link gives sealed segments their end: where the next one begins.
-func (p *part) link() {
-	for i, g := range p.segs[:max(len(p.segs)-1, 0)] {
-		g.next = p.segs[i+1].base
-	}
-	if n := len(p.segs); n > 0 && p.segs[n-1].sealed {
-		p.segs[n-1].next = p.restored.Next
-	}
-}
-
-func (p *part) cut(g *seg, length int64) error {
-	f, err := p.store.fs.Open(g.name(".log"), disk.Write)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Truncate(length), f.Datasync(), f.Close())
-}
-
-func (p *part) removeNow(g *seg) error {
-	for _, suffix := range []string{".log", ".index"} {
-		if err := p.store.fs.Remove(g.name(suffix)); err != nil && !errors.Is(err, disk.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
-}
-
-// forgetSegments lets go of what is known of the files. Under the lock.
-func (p *part) forgetSegments() {
+// restore says where the partition stands. Its files are looked at when they
+// are needed first.
+func (p *part) restore(at segment.Settled) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, g := range p.segs {
-		p.store.markClean(g)
-		p.store.files.drop(g)
-		p.store.segments.Add(^uint64(0))
-		p.store.stored.Add(-g.length)
+		p.leave(g)
+		p.store.files.whenUnused(g, func() {})
 	}
-	p.segs = nil
+	p.segs, p.restored, p.known, p.loaded = nil, at, true, false
+}
+
+// leave takes a segment out of the store's books.
+func (p *part) leave(g *seg) {
+	p.store.markClean(g)
+	p.store.segments.Add(^uint64(0))
+	p.store.stored.Add(-g.length)
 }
 
 // settle appends batches to the active segment, or begins one.
@@ -165,84 +65,110 @@ func (p *part) settle(batches []segment.Batch) error {
 	if len(batches) == 0 {
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.load(); err != nil {
-		return err
-	}
-	g, err := p.active(batches[0].Base)
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	g, err := p.active(batches)
 	if err != nil {
 		return err
 	}
-	h, err := p.store.files.take(g, true)
+	if err := p.write(g, batches); err != nil {
+		if g.fresh && g.length == 0 {
+			p.store.files.whenUnused(g, func() {}) // it is in no list; the next try makes it anew
+		}
+		return fmt.Errorf("settle %s: %w", g.name(".log"), err)
+	}
+	return nil
+}
+
+// active gives the segment that is written, and makes one if there is none.
+func (p *part) active(batches []segment.Batch) (*seg, error) {
+	p.mu.Lock()
+	err := p.load()
+	next, made, segs := p.next, p.made, p.segs
+	p.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range batches {
+		if b.Base < next || b.Next <= b.Base {
+			return nil, fmt.Errorf("settle %s: batch [%d, %d) does not stand behind %d", p.dir, b.Base, b.Next, next)
+		}
+		next = b.Next
+	}
+	if n := len(segs); n > 0 && !segs[n-1].sealed { // only who holds writing seals
+		return segs[n-1], nil
+	}
+	if !made {
+		if err := p.store.fs.MakeDir(p.dir); err != nil {
+			return nil, err
+		}
+	}
+	base := batches[0].Base
+	g := &seg{part: p, base: base, next: base, fresh: true, first: p.store.o.Now().UnixMilli(), index: index{max: -1}, max: -1}
+	if err := p.store.files.create(g); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func (p *part) write(g *seg, batches []segment.Batch) error {
+	h, err := p.store.files.takeToWrite(g)
 	if err != nil {
 		return err
 	}
 	defer h.release()
-	bufs, size := make([][]byte, len(batches)), int64(0)
+	bufs := make([][]byte, len(batches))
 	for i, b := range batches {
 		bufs[i] = b.Bytes
-		size += int64(len(b.Bytes))
 	}
 	if err := h.file.WriteVec(bufs, g.length); err != nil {
-		return fmt.Errorf("settle %s: %w", g.name(".log"), err)
+		return err
 	}
-	p.store.markDirty(g)
-	at := g.length
-	for _, b := range batches {
-		g.max = max(g.max, b.MaxTimestamp)
-		g.index.add(b.Base-g.base, at, g.max, p.store.o.IndexEvery)
-		at += int64(len(b.Bytes))
+	if err := h.wrote(); err != nil {
+		return err
 	}
-	g.length, g.next = at, batches[len(batches)-1].Next
-	p.next = g.next
-	p.store.settledBytes.Add(uint64(size))
-	p.store.stored.Add(size)
+	p.publish(g, batches)
 	if behind := g.length - g.pushed; behind >= writeback {
 		if err := h.file.StartWriteback(g.pushed, behind); err != nil {
-			return fmt.Errorf("settle %s: %w", g.name(".log"), err)
+			return h.lose(err)
 		}
 		g.pushed = g.length
 	}
 	return nil
 }
 
-// active gives the segment that is written, and begins one if there is none.
-func (p *part) active(base int64) (*seg, error) {
-	if n := len(p.segs); n > 0 && !p.segs[n-1].sealed {
-		return p.segs[n-1], p.segs[n-1].loadIndex()
+// publish shows readers what was written.
+func (p *part) publish(g *seg, batches []segment.Batch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.segs); n == 0 || p.segs[n-1] != g {
+		p.segs = append(p.segs[:n:n], g)
+		p.store.segments.Add(1)
 	}
-	if !p.made {
-		if err := p.store.fs.MakeDir(p.dir); err != nil {
-			return nil, err
-		}
-		p.made = true
+	before := g.length
+	for _, b := range batches {
+		g.index.add(b.Base-g.base, g.length, b.MaxTimestamp, p.store.o.IndexEvery)
+		g.length += int64(len(b.Bytes))
 	}
-	g := &seg{part: p, base: base, next: base, max: -1, fresh: true, first: p.store.o.Now().UnixMilli()}
-	g.index.whole = true
-	f, err := p.store.fs.Open(g.name(".log"), disk.Write|disk.Create)
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(f.Truncate(0), f.Close()); err != nil {
-		return nil, err
-	}
-	p.segs = append(p.segs, g)
-	p.store.segments.Add(1)
-	return g, nil
+	g.next = batches[len(batches)-1].Next
+	p.next, p.made = g.next, true
+	p.store.settledBytes.Add(uint64(g.length - before))
+	p.store.stored.Add(g.length - before)
+	p.store.markDirty(g)
 }
 
-// sync makes a partition's dirty segments durable, and tells how far it is.
-func (p *part) sync(dirty []*seg) (segment.Settled, bool, error) {
+// sync makes a partition's dirty segments durable, and tells how far it is;
+// false: there is nothing left of it.
+func (p *part) sync(dirty []*seg) (settled segment.Settled, there bool, err error) {
 	sort.Slice(dirty, func(i, k int) bool { return dirty[i].base < dirty[k].base })
 	p.mu.Lock()
 	if len(p.segs) == 0 {
 		p.mu.Unlock()
-		return segment.Settled{}, false, nil
+		return settled, false, nil
 	}
 	last := p.segs[len(p.segs)-1]
-	settled := segment.Settled{Partition: p.Partition, Start: p.segs[0].base, Next: last.next, Segment: last.base, Length: last.length}
-	fresh := false
+	settled = segment.Settled{Partition: p.Partition, Start: p.segs[0].base, Next: last.next, Segment: last.base, Length: last.length}
+	view, fresh := last.view(), false
 	for _, g := range dirty {
 		fresh = fresh || g.fresh
 		p.store.markClean(g) // what is written from here on makes it dirty again
@@ -250,25 +176,20 @@ func (p *part) sync(dirty []*seg) (segment.Settled, bool, error) {
 	p.mu.Unlock()
 	for _, g := range dirty {
 		if err := p.syncOne(g); err != nil {
-			p.store.markDirty(g)
 			return settled, false, fmt.Errorf("sync %s: %w", g.name(".log"), err)
 		}
 	}
 	if fresh {
-		if err := p.store.fs.SyncDir(p.dir); err != nil {
+		if err := p.syncNames(dirty); err != nil {
 			return settled, false, err
 		}
 	}
-	p.mu.Lock()
-	for _, g := range dirty {
-		g.fresh = false
-	}
-	p.mu.Unlock()
+	view.saveIndex()
 	return settled, true, nil
 }
 
 func (p *part) syncOne(g *seg) error {
-	h, err := p.store.files.take(g, false)
+	h, err := p.store.files.take(g)
 	if errors.Is(err, errDropped) {
 		return nil
 	}
@@ -276,112 +197,167 @@ func (p *part) syncOne(g *seg) error {
 		return err
 	}
 	defer h.release()
-	h.clean() // what is written from here on makes it dirty again
-	began := time.Now()
-	err = h.file.Datasync()
+	began := p.store.o.Now()
+	err = h.sync()
 	p.store.syncs.Add(1)
-	p.store.syncNanos.Add(uint64(time.Since(began)))
-	if err != nil {
-		h.soil()
-	}
+	p.store.syncNanos.Add(uint64(p.store.o.Now().Sub(began)))
 	return err
+}
+
+func (p *part) syncNames(fresh []*seg) error {
+	err := p.store.fs.SyncDir(p.dir)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.segs) == 0 {
+		return nil // dropped meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	for _, g := range fresh {
+		g.fresh = false
+	}
+	return nil
 }
 
 // seal ends the active segment and writes its index.
 func (p *part) seal() error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if err := p.load(); err != nil {
+		p.mu.Unlock()
 		return err
 	}
 	n := len(p.segs)
 	if n == 0 || p.segs[n-1].sealed || p.segs[n-1].length == 0 {
+		p.mu.Unlock()
 		return nil
 	}
-	g := p.segs[n-1]
-	if err := g.loadIndex(); err != nil {
+	view := p.segs[n-1].view()
+	p.mu.Unlock()
+	whole, err := view.whole()
+	if err != nil {
 		return err
 	}
-	g.sealed = true
-	return g.writeIndex()
-}
-
-// list tells of the segments.
-func (p *part) list() []segment.Info {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.load() != nil {
-		return nil
-	}
-	infos := make([]segment.Info, len(p.segs))
-	for i, g := range p.segs {
-		if g.max < 0 && g.length > 0 {
-			g.loadIndex() //nolint:errcheck // without an index its newest time is not known yet
-		}
-		infos[i] = segment.Info{Base: g.base, Next: g.next, Bytes: g.length, MaxTimestamp: g.max, FirstWrite: g.first, Sealed: g.sealed}
-	}
-	return infos
+	view.seg.sealed, view.seg.max, view.seg.told = true, whole.max, true
+	view.seg.index = index{} // from now on it is the file's, while that is open
+	p.mu.Unlock()
+	return writeIndex(p.store.fs, view.seg.name(".index"), whole.entries, view.tail(whole.max))
 }
 
-// forget removes the sealed segments below an offset.
+// forget removes the sealed segments below an offset: first it is written down
+// that they are gone, then they go.
 func (p *part) forget(below int64) error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
+	start, before, err := p.forgettable(below)
+	if err != nil || start == 0 {
+		return err
+	}
+	if err := p.markStart(start); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.forgotten = start
+	n := 0
+	for n < len(p.segs) && p.segs[n].sealed && p.segs[n].next <= start {
+		p.retire(p.segs[n])
+		n++
+	}
+	p.segs = slices.Clone(p.segs[n:])
+	p.mu.Unlock()
+	if before > 0 && before != start {
+		p.store.fs.Remove(p.startName(before)) // if it comes back, the larger one counts
+	}
+	return nil
+}
+
+// forgettable gives the end of the sealed segments below an offset; 0: there is
+// none.
+func (p *part) forgettable(below int64) (start, before int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.load(); err != nil {
-		return err
+		return 0, 0, err
 	}
-	for len(p.segs) > 0 && p.segs[0].next <= below && p.segs[0].sealed {
-		g := p.segs[0]
-		p.segs = p.segs[1:]
-		p.retire(g)
+	for _, g := range p.segs {
+		if !g.sealed || g.next > below {
+			break
+		}
+		start = g.next
 	}
-	return nil
+	return start, p.forgotten, nil
 }
 
-// retire hands a segment to the remover once its last reader is done.
+func (p *part) startName(start int64) string {
+	return path.Join(p.dir, fmt.Sprintf("%020d%s", start, startSuffix))
+}
+
+func (p *part) markStart(start int64) error {
+	f, err := p.store.fs.Open(p.startName(start), disk.Write|disk.Create)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), p.store.fs.SyncDir(p.dir))
+}
+
+// retire hands a segment to the remover once its last reader is done. Under mu.
 func (p *part) retire(g *seg) {
-	p.store.markClean(g)
-	p.store.segments.Add(^uint64(0))
-	p.store.stored.Add(-g.length)
+	p.leave(g)
 	log, index := g.name(".log"), g.name(".index")
-	p.store.files.whenUnused(g, func() {
-		p.store.remover.add(log, index)
-	})
+	p.store.files.whenUnused(g, func() { p.store.remover.add(log, index) })
 }
 
-// drop removes the whole partition: its directory is moved aside first.
+// drop removes the whole partition: its directory is moved aside first, and
+// goes when its last reader is done.
 func (p *part) drop() error {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, err := p.store.fs.Stat(p.dir); errors.Is(err, disk.ErrNotExist) {
-		p.loaded = true
-		return nil
+	segs := p.segs
+	for _, g := range segs {
+		p.leave(g)
 	}
-	if p.loaded {
-		for _, g := range p.segs {
-			p.store.markClean(g)
-			p.store.segments.Add(^uint64(0))
-			p.store.stored.Add(-g.length)
-			p.store.files.drop(g)
+	p.segs, p.known, p.loaded, p.made, p.restored = nil, true, true, false, segment.Settled{Partition: p.Partition}
+	p.mu.Unlock()
+
+	aside, err := p.moveAside()
+	if err != nil {
+		return err
+	}
+	var read atomic.Int64
+	read.Store(1)
+	done := func() {
+		if read.Add(-1) == 0 && aside != "" {
+			p.store.remover.add(aside)
 		}
 	}
-	p.segs, p.loaded, p.restored = nil, true, segment.Settled{Partition: p.Partition}
-	removed := path.Join(p.store.dir, removedDir)
-	if err := p.store.fs.MakeDir(removed); err != nil {
-		return err
+	for _, g := range segs {
+		read.Add(1)
+		p.store.files.whenUnused(g, done)
 	}
-	aside := path.Join(removed, strings.ReplaceAll(strings.TrimPrefix(p.dir, p.store.dir+"/"), "/", "-"))
-	if err := p.store.fs.Rename(p.dir, aside); err != nil {
-		return err
-	}
-	if err := errors.Join(p.store.fs.SyncDir(removed), p.store.fs.SyncDir(path.Dir(p.dir))); err != nil {
-		return err
-	}
-	if err := p.store.fs.Remove(path.Dir(p.dir)); err == nil { // the topic's, once it is empty
-		if err := p.store.fs.SyncDir(p.store.dir); err != nil {
-			return err
-		}
-	}
-	p.store.remover.addDir(aside)
+	done()
 	return nil
+}
+
+// moveAside moves the partition's directory away, durably. No name: there was
+// none.
+func (p *part) moveAside() (string, error) {
+	if _, err := p.store.fs.Stat(p.dir); errors.Is(err, disk.ErrNotExist) {
+		return "", nil
+	}
+	aside, err := p.store.aside(p.dir)
+	if err != nil {
+		return "", err
+	}
+	topic := path.Dir(p.dir)
+	if err := errors.Join(p.store.fs.SyncDir(path.Dir(aside)), p.store.fs.SyncDir(topic)); err != nil {
+		return "", err
+	}
+	if err := p.store.fs.Remove(topic); err != nil {
+		return aside, nil // other partitions are in it
+	}
+	return aside, p.store.fs.SyncDir(p.store.dir)
 }

@@ -53,8 +53,6 @@ func (r *remover) add(names ...string) {
 	}
 }
 
-func (r *remover) addDir(name string) { r.add(name) }
-
 func (r *remover) stop() {
 	r.once.Do(func() { close(r.closed) })
 	<-r.ended

@@ -19,6 +19,7 @@ import (
 type Options struct {
 	OpenFiles  int   // at once
 	IndexEvery int64 // bytes of batches between two index entries
+	SaveIndex  int64 // bytes that an active segment grows by before its index is written
 	Log        *slog.Logger
 	Now        func() time.Time
 }
@@ -43,6 +44,7 @@ type Store struct {
 
 	files   files
 	remover remover
+	moved   atomic.Uint64 // names given in removed/ since Open
 
 	settledBytes, syncs, syncNanos, segments atomic.Uint64
 	stored                                   atomic.Int64
@@ -60,6 +62,9 @@ func Open(fs disk.FS, dir string, o Options) (*Store, error) {
 	}
 	if o.IndexEvery == 0 {
 		o.IndexEvery = indexEvery
+	}
+	if o.SaveIndex == 0 {
+		o.SaveIndex = saveBytes
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -139,13 +144,7 @@ func (s *Store) Read(_ context.Context, p segment.Partition, from, upTo int64, m
 // Restore is part of segment.Store. The files are looked at when they are
 // needed first.
 func (s *Store) Restore(_ context.Context, at segment.Settled) error {
-	p := s.part(at.Partition)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.loaded {
-		p.forgetSegments()
-	}
-	p.restored, p.loaded = at, false
+	s.part(at.Partition).restore(at)
 	return nil
 }
 
@@ -172,6 +171,23 @@ func (s *Store) Drop(_ context.Context, p segment.Partition) error {
 	delete(s.parts, key{p.ID, p.Index})
 	s.mu.Unlock()
 	return part.drop()
+}
+
+// aside moves a file or a directory to removed/, under a name of its own.
+func (s *Store) aside(name string) (string, error) {
+	to := path.Join(s.dir, removedDir)
+	if err := s.fs.MakeDir(to); err != nil {
+		return "", err
+	}
+	for {
+		free := path.Join(to, fmt.Sprintf("%d-%s", s.moved.Add(1), path.Base(name)))
+		switch _, err := s.fs.Stat(free); {
+		case errors.Is(err, disk.ErrNotExist):
+			return free, s.fs.Rename(name, free)
+		case err != nil:
+			return "", err
+		}
+	}
 }
 
 // Stats is part of segment.Store.
