@@ -3,6 +3,7 @@ package dir
 import (
 	"bytes"
 	"context"
+	"sync"
 	"testing"
 
 	"milena/storage/disk"
@@ -72,16 +73,23 @@ func TestAPowerCutWhileForgetting(t *testing.T) {
 	for at := 1; at <= count.Calls(); at++ {
 		for seed := range uint64(4) {
 			memory := disk.NewMemory()
+			var mu sync.Mutex // the remover makes calls, too
 			var last, before segment.Settled
 			var after *disk.Memory
 			faulty := disk.NewFaulty(memory, nil)
 			faulty.Hook = func(c disk.Call) error {
+				mu.Lock()
+				defer mu.Unlock()
 				if c.Number == at {
 					after, before = memory.Crash(seed), last
 				}
 				return nil
 			}
-			script(faulty, func(s segment.Settled) { last = s })
+			script(faulty, func(s segment.Settled) {
+				mu.Lock()
+				defer mu.Unlock()
+				last = s
+			})
 			if after == nil || before.Next == 0 {
 				continue
 			}
