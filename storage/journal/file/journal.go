@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -183,6 +184,11 @@ func (j *Journal) Append(entries []journal.Entry, done func([]journal.Outcome)) 
 		c = &call{outcomes: make([]journal.Outcome, 0, len(entries)), left: len(entries), done: done}
 	}
 	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		go j.refuse(len(entries), done)
+		return
+	}
 	for i := range entries {
 		it := item{entry: entries[i], call: c, done: done}
 		for _, piece := range it.entry.Body {
@@ -208,10 +214,16 @@ func (j *Journal) Append(entries []journal.Entry, done func([]journal.Outcome)) 
 	}
 }
 
+// refuse answers what came after Close, behind all that came before.
+func (j *Journal) refuse(n int, done func([]journal.Outcome)) {
+	j.done.Wait()
+	done(slices.Repeat([]journal.Outcome{journal.Broken}, n))
+}
+
 // admit says whether an entry continues its log, and if so moves the log's end.
 func (j *Journal) admit(it *item) journal.Outcome {
 	e := &it.entry
-	if int(e.Log) >= len(j.logs) || j.broken != nil || j.closed || it.size > entryMax {
+	if int(e.Log) >= len(j.logs) || j.broken != nil || it.size > entryMax {
 		return journal.Broken
 	}
 	end := &j.logs[e.Log]
