@@ -283,7 +283,7 @@ func (r *reader) whole(c chunkAt, generation uint64) (rows []row, pieces [][]byt
 		return nil, nil, nil, err
 	}
 	h, ok := peekChunk(b)
-	if !ok || !h.verified(b) || h.number != c.number || h.generation != generation {
+	if !ok || h.length != len(b) || !h.verified(b) || h.number != c.number || h.generation != generation {
 		return nil, nil, nil, fmt.Errorf("%w: chunk %d in %s at %d", journal.ErrDamage, c.number, r.name, c.at)
 	}
 	start, at := seed(generation), chunkFixed+h.rows*rowSize
