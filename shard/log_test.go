@@ -296,3 +296,47 @@ func TestRecoveryIsSnapshotAndWhatCameAfter(t *testing.T) {
 		t.Errorf("the first entry after recovery: %v", err)
 	}
 }
+
+// full is a journal whose Save finds no room a few times.
+type full struct {
+	*faulty.Journal
+	left int
+	err  error
+}
+
+func (f *full) Save(ctx context.Context, snapshots []journal.Snapshot) error {
+	if f.left > 0 {
+		f.left--
+		return f.err
+	}
+	return f.Journal.Save(ctx, snapshots)
+}
+
+// A checkpoint that finds no room is tried again; any other failure ends it all.
+func TestACheckpointWithoutRoomIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner, state, _ := oneLog(t)
+		j := &full{inner, 3, fmt.Errorf("%w: test", journal.ErrNoRoom)}
+		set := NewSet(j, []State{state})
+		if err := answer(t, newSay(set.Log(0), state, "a").do().answered); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- set.Run(ctx, time.Minute, func(context.Context) error { return nil }) }()
+		time.Sleep(2 * time.Minute)
+		if snapshots, err := inner.Load(ctx); err != nil || len(snapshots) != 1 || j.left != 0 {
+			t.Errorf("loaded %+v, %v, with %d failures to come; want a snapshot", snapshots, err, j.left)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+
+		j.left, j.err = 1, errors.New("input/output error")
+		answer(t, newSay(set.Log(0), state, "b").do().answered)
+		if err := set.Run(t.Context(), time.Minute, func(context.Context) error { return nil }); !errors.Is(err, j.err) {
+			t.Errorf("ended with %v, want %v", err, j.err)
+		}
+	})
+}

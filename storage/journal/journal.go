@@ -107,7 +107,7 @@ var (
 	ErrFormat = errors.New("journal: written by a newer version")
 	ErrDamage = errors.New("journal: damaged below its durable end")
 	// ErrNoRoom: the disk has no room for the next file. Not Broken: appends
-	// wait and go on when there is room.
+	// wait and go on when there is room, and a Save may be tried again.
 	ErrNoRoom = errors.New("journal: no room for the next file")
 )
 

@@ -87,6 +87,7 @@ type Journal struct {
 	writing  bool   // the writer is at the disk
 	next     uint64 // chunk number
 	durable  uint64 // chunk number
+	synced   uint64 // chunk number that no power cut takes; less than durable with OSDurability only
 	cur      *life  // the file that is written
 	old      []*life
 	free     []*slot
@@ -107,7 +108,8 @@ type Journal struct {
 	loaded   []journal.Snapshot // as opened
 	holes    []hole             // numbers that no chunk has, below the end
 	headless []slot             // while it is opened: files whose head does not verify
-	lostHead []chunkHead        // first chunks of files whose head is lost
+	lostHead []lostFile         // files whose head is lost
+	opened   []uint64           // place at which each log ended when it was opened
 	damage   *journal.Damaged   // as read
 
 	wants   chan struct{}

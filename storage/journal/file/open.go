@@ -34,6 +34,7 @@ func Open(fs disk.FS, dir string, o Options) (*Journal, error) {
 		logs:    make([]logEnd, o.Logs),
 		written: make([]position, o.Logs),
 		keep:    make([]uint64, o.Logs),
+		opened:  make([]uint64, o.Logs),
 		wants:   make(chan struct{}, 1),
 		publish: make(chan published, 2),
 		next:    1,
@@ -175,22 +176,25 @@ func (j *Journal) readHead(name string, size int) (head, error) {
 	return decodeHead(b[:n])
 }
 
-// withoutHead looks at a file without a head, once all other heads are known. It is free room, unless a whole
-// chunk stands behind where the head should be: then a file in use lost its
+// withoutHead looks at a file without a head, once all other heads are known.
+// It is free room, unless a chunk stands in it: then a file in use lost its
 // head, and it is kept aside as the damage that it is.
 func (j *Journal) withoutHead(s slot) error {
 	r := newReader(j.fs, s.name, s.size)
 	defer r.close()
-	b, err := r.bytes(int64(headSize(len(j.logs))), chunkFixed)
-	if err == nil {
-		if c, ok := peekChunk(b); ok {
-			rows, err := r.bytes(int64(headSize(len(j.logs))), chunkFixed+c.rows*rowSize)
-			if err == nil && c.verified(rows) && !j.recycled(c) {
-				j.lostHead = append(j.lostHead, c)
-				j.o.Log.Error("a journal file lost its head", "file", s.name, "chunk", c.number)
-				return errors.Join(s.file.Close(), j.setAside(s.name))
-			}
+	begin := int64(headSize(len(j.logs)))
+	for at := begin; at <= begin+chunkMax && at < s.size; at += block {
+		c, ok := r.anyChunk(at)
+		if !ok {
+			continue
 		}
+		if j.recycled(c) {
+			break
+		}
+		aside := path.Join(j.dir, lostDir, path.Base(s.name))
+		j.o.Log.Error("a journal file lost its head; kept aside", "file", aside, "chunk", c.number)
+		j.lostHead = append(j.lostHead, lostFile{aside, c})
+		return errors.Join(s.file.Close(), j.setAside(s.name))
 	}
 	j.free = append(j.free, &s)
 	return nil
@@ -199,13 +203,11 @@ func (j *Journal) withoutHead(s slot) error {
 // recycled says that a chunk is of a life that no snapshot needs any more: its
 // file was being begun anew when the power failed.
 func (j *Journal) recycled(c chunkHead) bool {
-	first := uint64(0)
-	for _, l := range j.old {
-		if first == 0 || l.first < first {
-			first = l.first
-		}
+	if len(j.old) == 0 {
+		return false
 	}
-	return first != 0 && c.number < first
+	oldest := slices.MinFunc(j.old, func(a, b *life) int { return cmp.Compare(a.first, b.first) })
+	return c.number < oldest.first && j.unneeded(oldest)
 }
 
 // reader reads a file through a window.
@@ -274,6 +276,20 @@ func (r *reader) chunk(at int64, generation uint64) (chunkHead, []byte, bool) {
 		return chunkHead{}, nil, false
 	}
 	return c, rows, true
+}
+
+// anyChunk gives a chunk's head at an offset, of whatever life.
+func (r *reader) anyChunk(at int64) (chunkHead, bool) {
+	b, err := r.bytes(at, chunkFixed)
+	if err != nil {
+		return chunkHead{}, false
+	}
+	c, ok := peekChunk(b)
+	if !ok {
+		return chunkHead{}, false
+	}
+	c, _, ok = r.chunk(at, c.generation)
+	return c, ok
 }
 
 // whole gives a chunk with its pieces, and which of its rows verify.

@@ -44,6 +44,7 @@ type pass struct {
 	partial [][]byte // of each log, an entry whose last piece is to come
 	suspect []bool   // not seen since a hole
 	stopped []bool
+	opened  []uint64 // place at which each log ended when the journal was opened
 	holes   []hole
 	reason  string
 }
@@ -53,7 +54,7 @@ func (j *Journal) newPass(after []journal.Cursor) *pass {
 	defer j.mu.Unlock()
 	n := len(j.logs)
 	p := &pass{
-		j: j, until: j.durable + 1, holes: j.holes,
+		j: j, until: j.durable + 1, holes: j.holes, opened: j.opened,
 		wanted: make([]bool, n), last: make([]uint64, n), partial: make([][]byte, n),
 		suspect: make([]bool, n), stopped: make([]bool, n),
 	}
@@ -104,13 +105,14 @@ func (p *pass) file(ctx context.Context, l *life, yield func(journal.Entry, erro
 			p.suspectAll()
 			continue
 		}
+		at := c.at + int64(chunkFixed+len(rows)*rowSize)
 		for i := range rows {
 			if !good[i] {
-				p.damage(fmt.Sprintf("a piece of log %d at place %d in %s does not verify", rows[i].log, rows[i].place, l.name))
+				p.damage(fmt.Sprintf("%s at %d: a piece of log %d place %d does not verify", l.name, at, rows[i].log, rows[i].place))
 				p.halt(int(rows[i].log))
-				continue
 			}
-			if !p.piece(rows[i], pieces[i], yield) {
+			at += int64(rows[i].length)
+			if good[i] && !p.piece(rows[i], pieces[i], yield) {
 				return errStopped
 			}
 		}
@@ -123,7 +125,7 @@ func (p *pass) meet(number uint64) {
 	for len(p.holes) > 0 && p.holes[0].from < number {
 		h := p.holes[0]
 		p.holes = p.holes[1:]
-		p.damage(fmt.Sprintf("chunks %d to %d are missing", h.from, h.until-1))
+		p.damage(fmt.Sprintf("chunks %d to %d are missing: %s", h.from, h.until-1, h.where))
 		p.suspectAll()
 	}
 }
@@ -208,6 +210,12 @@ func (p *pass) piece(r row, bytes []byte, yield func(journal.Entry, error) bool)
 // damaged tells what stopped; nil: nothing did.
 func (p *pass) damaged() *journal.Damaged {
 	p.meet(^uint64(0))
+	for log, wanted := range p.wanted {
+		if wanted && !p.stopped[log] && p.last[log] < p.opened[log] {
+			p.damage(fmt.Sprintf("log %d ends at place %d, and had %d", log, p.last[log], p.opened[log]))
+			p.halt(log)
+		}
+	}
 	var hit []journal.Cursor
 	for log := range p.stopped {
 		if p.stopped[log] || p.suspect[log] && p.reason != "" {
