@@ -53,8 +53,10 @@
 // that a number at or above it was durable, that is damage: the logs that it may
 // have hit stop there and the rest goes on. Otherwise it is a torn tail of a
 // write that nobody heard of: it is kept in lost/, and writing goes on in a new
-// file. So is a file that lost its head, which is damage. With OSDurability a
-// power cut may take what was acknowledged last, but never from the middle.
+// file. A file that lost its head is damage, and stays where it is. A log that
+// stopped is stopped at the next start too: heads say that it had more. With
+// OSDurability a power cut may take what was acknowledged last, but never from
+// the middle.
 //
 // It never uses a timer to gather writes: the next begins when the last ends.
 package file

@@ -178,7 +178,7 @@ func (j *Journal) readHead(name string, size int) (head, error) {
 
 // withoutHead looks at a file without a head, once all other heads are known.
 // It is free room, unless a chunk stands in it: then a file in use lost its
-// head, and it is kept aside as the damage that it is.
+// head. It stays where it is, so that every start tells of the damage.
 func (j *Journal) withoutHead(s slot) error {
 	r := newReader(j.fs, s.name, s.size)
 	defer r.close()
@@ -191,10 +191,8 @@ func (j *Journal) withoutHead(s slot) error {
 		if j.recycled(c) {
 			break
 		}
-		aside := path.Join(j.dir, lostDir, path.Base(s.name))
-		j.o.Log.Error("a journal file lost its head; kept aside", "file", aside, "chunk", c.number)
-		j.lostHead = append(j.lostHead, lostFile{aside, c})
-		return errors.Join(s.file.Close(), j.setAside(s.name))
+		j.lostHead = append(j.lostHead, lostFile{s.name, c})
+		return s.file.Close()
 	}
 	j.free = append(j.free, &s)
 	return nil

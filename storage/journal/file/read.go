@@ -229,12 +229,15 @@ func (p *pass) damaged() *journal.Damaged {
 }
 
 // stop keeps damaged logs from growing: what is appended behind a gap would
-// hide it.
+// hide it. Heads say from now on that there was more, so the next start knows.
 func (j *Journal) stop(d *journal.Damaged) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.damage = d
 	for _, c := range d.Logs {
 		j.logs[c.Log].stopped = true
+		if end := &j.written[c.Log]; end.place <= c.Place {
+			*end = position{place: c.Place + 1}
+		}
 	}
 }

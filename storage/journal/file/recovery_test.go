@@ -395,8 +395,7 @@ func TestALostHeadIsDamageAndNeverSilence(t *testing.T) {
 	for which, name := range map[int]string{0: "the oldest", 1: "one in the middle", 2: "the newest"} {
 		for _, chunk := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, first chunk too: %t", name, chunk), func(t *testing.T) {
-				memory, o, told := disk.NewMemory(), tiny(), &logged{}
-				o.Log = slog.New(slog.NewTextHandler(told, nil))
+				memory, o := disk.NewMemory(), tiny()
 				lives, writers := several(t, memory, o)
 				lost := lives[which]
 				write(t, memory, lost.name, 0, make([]byte, headSize(3)))
@@ -419,14 +418,16 @@ func TestALostHeadIsDamageAndNeverSilence(t *testing.T) {
 						t.Errorf("append behind the gap in log %d: %v", w.Log, got[0])
 					}
 				}
-				aside := strings.Replace(lost.name, "journal/", "journal/lost/", 1)
-				if _, err := memory.Stat(aside); err != nil {
-					t.Errorf("the file was not kept: %v", err)
-				}
-				told.says(t, "lost its head", aside)
 				j.Close()
-				if damaged, _ := damagedBy(t, open(t, memory, o)); which == 1 && damaged == nil {
-					t.Error("the next start tells of no damage")
+				if got := content(t, memory, lost.name); len(bytes.Trim(got, "\x00")) == 0 {
+					t.Errorf("%s was emptied", lost.name)
+				}
+				again, _ := damagedBy(t, open(t, memory, o))
+				if again == nil || again.Error() != damaged.Error() {
+					t.Errorf("the next start tells %v, want again %v", again, damaged)
+				}
+				if which == 2 && !strings.Contains(damaged.Error(), lost.name+" lost its head") {
+					t.Errorf("told %q, want it to name %s", damaged, lost.name)
 				}
 			})
 		}
@@ -708,5 +709,38 @@ func TestAHeadVouchesForWhatIsBeforeIt(t *testing.T) {
 	damaged, _ := damagedBy(t, open(t, memory, o))
 	if damaged == nil || !strings.Contains(damaged.Error(), before.name) {
 		t.Errorf("told %v, want damage in %s", damaged, before.name)
+	}
+}
+
+// A log that damage may have hit stays stopped, also when others went on and new
+// files know nothing of the damage.
+func TestAStoppedLogIsStoppedAtTheNextStartToo(t *testing.T) {
+	memory, o := disk.NewMemory(), tiny()
+	j := open(t, memory, o)
+	quiet, busy := &journaltest.Writer{Log: 0}, &journaltest.Writer{Log: 1}
+	journaltest.Append(t, j, quiet.Next("1"))
+	journaltest.Append(t, j, busy.Next("1"))
+	journaltest.Append(t, j, quiet.Next("the last of its log"))
+	for range 3 {
+		journaltest.Append(t, j, busy.Next("x"))
+	}
+	name, at := j.cur.name, j.cur.index[2].at
+	j.Close()
+	scribble(t, memory, name, at+9, 1) // the head of the third chunk
+	for start := range 3 {
+		j := open(t, memory, o)
+		damaged, _ := damagedBy(t, j)
+		if damaged == nil || len(damaged.Logs) != 2 || damaged.Logs[0] != (journal.Cursor{Log: 0, Place: 1}) || damaged.Logs[1].Log != 2 {
+			t.Fatalf("start %d: told %+v, want log 0 to stop at 1, and log 2, which may have been hit", start, damaged)
+		}
+		if got := journaltest.Append(t, j, (&journaltest.Writer{Log: 0, Place: 1, Token: 1}).Next("behind a gap")); got[0] != journal.Broken {
+			t.Errorf("start %d: append to the log that was hit: %v", start, got[0])
+		}
+		for range 60 { // into the next file
+			if got := journaltest.Append(t, j, busy.Next(strings.Repeat("x", 3000))); got[0] != journal.OK {
+				t.Fatalf("start %d: append to the other log: %v", start, got[0])
+			}
+		}
+		j.Close()
 	}
 }

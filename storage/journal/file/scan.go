@@ -23,7 +23,7 @@ type scan struct {
 // hole is numbers that no chunk has, while later ones are there.
 type hole struct {
 	from, until uint64
-	where       string // the chunk before it ends
+	where       string // they should be
 }
 
 // lostFile is a file that lost its head, and a chunk that stands in it.
@@ -42,11 +42,8 @@ func (s *scan) run() error {
 		s.vouched = max(s.vouched, l.first-1) // a file is begun when all before it is durable
 		s.walk(l, until)
 	}
-	where := s.where()
 	for _, lost := range j.lostHead { // and a chunk is written when its file's head is
-		if lost.chunk.number > s.vouched {
-			s.vouched, where = lost.chunk.number, lost.name+" lost its head"
-		}
+		s.vouched = max(s.vouched, lost.chunk.number)
 	}
 	end, err := s.end()
 	if err != nil {
@@ -55,8 +52,15 @@ func (s *scan) run() error {
 	j.next, j.durable, j.synced = end, end-1, end-1
 	s.logEnds()
 	if s.vouched >= end {
-		s.holes = append(s.holes, hole{end, s.vouched + 1, where})
+		s.holes = append(s.holes, hole{end, s.vouched + 1, s.where()})
 		j.next = s.vouched + 1 // those numbers are never used again
+	}
+	for i := range s.holes {
+		for _, lost := range j.lostHead {
+			if h := &s.holes[i]; h.from <= lost.chunk.number && lost.chunk.number < h.until {
+				h.where = lost.name + " lost its head, and can't be read"
+			}
+		}
 	}
 	j.holes = s.holes
 	return nil
