@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,8 +24,13 @@ const logs = 4
 
 func groups(t *testing.T, j journal.Journal) (*Groups, *shard.Set) {
 	t.Helper()
+	return groupsAt(t, j, time.Now)
+}
+
+func groupsAt(t *testing.T, j journal.Journal, now func() time.Time) (*Groups, *shard.Set) {
+	t.Helper()
 	g := NewGroups(GroupOptions{
-		Logs: logs, SessionMin: time.Second, SessionMax: time.Hour, Retention: time.Hour, AutoCreate: true, Now: time.Now,
+		Logs: logs, SessionMin: time.Second, SessionMax: time.Hour, Retention: time.Hour, AutoCreate: true, Now: now,
 	})
 	set := shard.NewSet(j, g.States())
 	var attached []*shard.Log
@@ -235,4 +241,97 @@ func TestManyGroupsAtOnceKeepApart(t *testing.T) {
 			t.Errorf("group %d: %+v", i, offsets)
 		}
 	}
+}
+
+// Offsets of a group without members go by themselves once their retention is
+// over, and are gone after a restart too; a group with a member keeps its own,
+// and nothing fires while nothing is due.
+func TestIdleGroupsForgetTheirOffsets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := memory.New()
+		g, _ := groups(t, j) // retention: an hour
+		ctx := t.Context()
+		offsets := []classic.Offset{{Topic: "t", Offset: 1}}
+		for _, id := range []string{"simple", "left", "busy"} {
+			commit := classic.Commit{Generation: -1, Offsets: offsets}
+			if id != "simple" {
+				joined := settled(t, g, id)
+				commit.Member, commit.Generation = joined.Member, joined.Generation
+			}
+			if err := g.Commit(ctx, id, commit); err != nil {
+				t.Fatalf("%s: %v", id, err)
+			}
+			if id == "left" {
+				if _, err := g.Leave(ctx, id, []classic.Leaver{{Member: commit.Member}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		busy, _ := g.Describe(ctx, "busy")
+		beat := func() {
+			t.Helper()
+			if err := g.Heartbeat(ctx, "busy", classic.Heartbeat{Member: busy.Members[0].Member, Generation: busy.Generation}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		holds := func(g *Groups, want ...string) {
+			t.Helper()
+			var got []string
+			for _, id := range []string{"simple", "left", "busy"} {
+				if o, err := g.Offsets(ctx, id, nil); err != nil {
+					t.Fatal(err)
+				} else if len(o) > 0 {
+					got = append(got, id)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("offsets of %q, want of %q", got, want)
+			}
+		}
+		for range 59 * 12 {
+			time.Sleep(5 * time.Second)
+			beat()
+		}
+		holds(g, "simple", "left", "busy")
+		for range 2 * 12 {
+			time.Sleep(5 * time.Second)
+			beat()
+		}
+		holds(g, "busy")
+		if listed, _ := g.List(ctx); len(listed) != 1 {
+			t.Errorf("listed are %+v, want only the busy one", listed)
+		}
+		g.Close()
+		j = j.Reopen()
+		defer j.Close()
+		again, _ := groups(t, j)
+		holds(again, "busy")
+	})
+}
+
+// A stable group has nothing to do but wait for heartbeats: no timer of it fires
+// again and again.
+func TestAStableGroupRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := memory.New()
+		defer j.Close()
+		var looks atomic.Int64
+		var g *Groups
+		g, _ = groupsAt(t, j, func() time.Time { // asked whenever a group decides
+			if looks.Add(1) == 10_000 {
+				go g.Close() // so that it ends, and the test can say so
+			}
+			return time.Now()
+		})
+		joined := settled(t, g, "g")
+		for range 720 {
+			time.Sleep(5 * time.Second)
+			if err := g.Heartbeat(t.Context(), "g", classic.Heartbeat{Member: joined.Member, Generation: joined.Generation}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := looks.Load(); n > 720*5 {
+			t.Errorf("the group looked at the clock %d times in 720 heartbeats", n)
+		}
+	})
 }
