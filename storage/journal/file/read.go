@@ -42,6 +42,7 @@ type pass struct {
 	wanted  []bool
 	last    []uint64 // place of each log that was read or is skipped
 	partial [][]byte // of each log, an entry whose last piece is to come
+	going   []uint64 // its place; 0: there is none
 	suspect []bool   // not seen since a hole
 	stopped []bool
 	opened  []uint64 // place at which each log ended when the journal was opened
@@ -55,7 +56,7 @@ func (j *Journal) newPass(after []journal.Cursor) *pass {
 	n := len(j.logs)
 	p := &pass{
 		j: j, until: j.durable + 1, holes: j.holes, opened: j.opened,
-		wanted: make([]bool, n), last: make([]uint64, n), partial: make([][]byte, n),
+		wanted: make([]bool, n), last: make([]uint64, n), partial: make([][]byte, n), going: make([]uint64, n),
 		suspect: make([]bool, n), stopped: make([]bool, n),
 	}
 	for _, c := range after {
@@ -133,7 +134,7 @@ func (p *pass) meet(number uint64) {
 func (p *pass) suspectAll() {
 	for log := range p.suspect {
 		p.suspect[log] = true
-		p.partial[log] = nil
+		p.going[log] = 0
 	}
 }
 
@@ -165,31 +166,25 @@ func (p *pass) compare(ends []position) {
 // piece takes one row, and yields its entry when it is whole.
 func (p *pass) piece(r row, bytes []byte, yield func(journal.Entry, error) bool) bool {
 	log := int(r.log)
-	if log >= len(p.last) || p.stopped[log] {
+	switch {
+	case log >= len(p.last) || p.stopped[log] || !p.wanted[log]:
 		return true
-	}
-	if r.place <= p.last[log] {
+	case r.place <= p.last[log]:
 		if r.place == p.last[log] {
 			p.suspect[log] = false
 		}
 		return true
-	}
-	if r.place != p.last[log]+1 {
-		if p.wanted[log] {
-			p.damage(fmt.Sprintf("log %d jumps from place %d to %d", log, p.last[log], r.place))
-			p.halt(log)
-		} else {
-			p.last[log] = r.place - 1
-		}
-		if p.stopped[log] {
-			return true
-		}
+	case r.place != p.last[log]+1:
+		p.damage(fmt.Sprintf("log %d jumps from place %d to %d", log, p.last[log], r.place))
+		p.halt(log)
+		return true
 	}
 	body := bytes
 	if r.flags&(firstPiece|lastPiece) != firstPiece|lastPiece {
 		if r.flags&firstPiece != 0 {
-			p.partial[log] = p.partial[log][:0]
-		} else if p.suspect[log] {
+			p.partial[log], p.going[log] = p.partial[log][:0], r.place
+		} else if p.going[log] != r.place {
+			p.damage(fmt.Sprintf("the beginning of log %d place %d is missing", log, r.place))
 			p.halt(log)
 			return true
 		}
@@ -197,13 +192,10 @@ func (p *pass) piece(r row, bytes []byte, yield func(journal.Entry, error) bool)
 		if r.flags&lastPiece == 0 {
 			return true
 		}
-		body = p.partial[log]
+		body, p.going[log] = p.partial[log], 0
 	}
 	p.suspect[log] = false
 	p.last[log] = r.place
-	if !p.wanted[log] {
-		return true
-	}
 	return yield(journal.Entry{Log: r.log, Place: r.place, Token: r.token, Body: [][]byte{body}}, nil)
 }
 
@@ -218,7 +210,7 @@ func (p *pass) damaged() *journal.Damaged {
 	}
 	var hit []journal.Cursor
 	for log := range p.stopped {
-		if p.stopped[log] || p.suspect[log] && p.reason != "" {
+		if p.wanted[log] && (p.stopped[log] || p.suspect[log] && p.reason != "") {
 			hit = append(hit, journal.Cursor{Log: uint16(log), Place: p.last[log]})
 		}
 	}
