@@ -25,6 +25,8 @@ type Options struct {
 	NoRoom       func(bool)
 	Broken       func(error)
 	Log          *slog.Logger
+
+	buffer int64 // bytes of each of the two that gather writes; tests open many journals
 }
 
 // Defaults.
@@ -52,6 +54,7 @@ func (o Options) filled() Options {
 	set(&o.FirstBytes, min(firstBytes, o.FileBytes))
 	set(&o.MaxLive, maxLive)
 	set(&o.SaveBytes, saveBytes)
+	set(&o.buffer, chunkMax)
 	if o.NoRoom == nil {
 		o.NoRoom = func(bool) {}
 	}

@@ -40,7 +40,7 @@ func Open(fs disk.FS, dir string, o Options) (*Journal, error) {
 		next:    1,
 	}
 	j.work.L, j.ahead.L = &j.mu, &j.mu
-	j.filling, j.spare = newBuffer(), newBuffer()
+	j.filling, j.spare = newBuffer(o.buffer), newBuffer(o.buffer)
 	if err := fs.MakeDir(dir); err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func Open(fs disk.FS, dir string, o Options) (*Journal, error) {
 	return j, nil
 }
 
-func newBuffer() *buffer { return &buffer{bytes: aligned(chunkMax)} }
+func newBuffer(size int64) *buffer { return &buffer{bytes: aligned(int(size))} }
 
 func (j *Journal) closeFiles() error {
 	j.mu.Lock()
