@@ -33,9 +33,17 @@ long:
 	$(GO) test -race -count=3 ./...
 	CYCLES=200 $(GO) test -tags e2e -count=1 -timeout 55m ./test/e2e
 
+# Every fuzz target for a minute: package and name.
+FUZZ = wire/shape:FuzzCheck batch:FuzzBatch storage/journal/file:FuzzOpen \
+	shard/fact:FuzzCluster shard/fact:FuzzPartition shard/fact:FuzzGroup \
+	config:FuzzProperties config:FuzzEndpoint cmd/milena:FuzzJAAS cmd/milena:FuzzFormat
+FUZZTIME ?= 60s
+
 fuzz:
-	$(GO) test -run xxx -fuzz FuzzCheck -fuzztime 60s ./wire/shape
-	$(GO) test -run xxx -fuzz FuzzCluster -fuzztime 60s ./shard/fact
+	@set -e; for target in $(FUZZ); do \
+		echo "$${target#*:} in $${target%:*}"; \
+		$(GO) test -run xxx -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) "./$${target%:*}"; \
+	done
 
 bench:
 	$(GO) test -run xxx -bench . ./storage/journal/file ./partition

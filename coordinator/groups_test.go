@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,47 +16,21 @@ import (
 	"milena/machine/group/classic"
 	"milena/shard"
 	"milena/storage/journal"
+	"milena/storage/journal/faulty"
 	"milena/storage/journal/memory"
 )
-
-// gated is a journal whose disk hangs while the gate is shut.
-type gated struct {
-	journal.Journal
-	mu   sync.Mutex
-	open sync.Cond
-	shut bool
-}
-
-func newGated() *gated {
-	g := &gated{Journal: memory.New()}
-	g.open.L = &g.mu
-	return g
-}
-
-func (g *gated) Append(entries []journal.Entry, done func([]journal.Outcome)) {
-	g.Journal.Append(entries, func(o []journal.Outcome) {
-		g.mu.Lock()
-		for g.shut {
-			g.open.Wait()
-		}
-		g.mu.Unlock()
-		done(o)
-	})
-}
-
-func (g *gated) hang(shut bool) {
-	g.mu.Lock()
-	g.shut = shut
-	g.mu.Unlock()
-	g.open.Broadcast()
-}
 
 const logs = 4
 
 func groups(t *testing.T, j journal.Journal) (*Groups, *shard.Set) {
 	t.Helper()
+	return groupsAt(t, j, time.Now)
+}
+
+func groupsAt(t *testing.T, j journal.Journal, now func() time.Time) (*Groups, *shard.Set) {
+	t.Helper()
 	g := NewGroups(GroupOptions{
-		Logs: logs, SessionMin: time.Second, SessionMax: time.Hour, Retention: time.Hour, AutoCreate: true, Now: time.Now,
+		Logs: logs, SessionMin: time.Second, SessionMax: time.Hour, Retention: time.Hour, AutoCreate: true, Now: now,
 	})
 	set := shard.NewSet(j, g.States())
 	var attached []*shard.Log
@@ -93,36 +69,95 @@ func settled(t *testing.T, g *Groups, id string) classic.Joined {
 	return joined
 }
 
+// While the disk hangs for an hour, heartbeats and reads are answered at once;
+// a commit is not, and nobody sees it before it is durable.
 func TestHeartbeatsPassWhileTheDiskHangs(t *testing.T) {
-	j := newGated()
+	synctest.Test(t, func(t *testing.T) {
+		j := faulty.Wrap(memory.New())
+		defer j.Close()
+		g, _ := groups(t, j)
+		joined := settled(t, g, "g")
+		j.Hang()
+		committed := make(chan error, 1)
+		go func() {
+			committed <- g.Commit(context.Background(), "g", classic.Commit{Member: joined.Member, Generation: joined.Generation, Offsets: []classic.Offset{{Topic: "t", Offset: 1}}})
+		}()
+		for range 720 {
+			time.Sleep(5 * time.Second)
+			began := time.Now()
+			if err := g.Heartbeat(context.Background(), "g", classic.Heartbeat{Member: joined.Member, Generation: joined.Generation}); err != nil {
+				t.Fatal(err)
+			}
+			if offsets, _ := g.Offsets(context.Background(), "g", nil); len(offsets) != 0 {
+				t.Fatal("an offset is seen before it is durable")
+			}
+			if d, _ := g.Describe(context.Background(), "g"); d.State != classic.Stable {
+				t.Fatalf("the group is %s while the disk hangs", d.State)
+			}
+			if took := time.Since(began); took != 0 {
+				t.Fatalf("a heartbeat and two reads took %v while the disk hung", took)
+			}
+		}
+		if len(committed) != 0 {
+			t.Fatalf("a commit was answered (%v) while the disk hung", <-committed)
+		}
+		j.Resume()
+		if err := <-committed; err != nil {
+			t.Error(err)
+		}
+		if offsets, _ := g.Offsets(context.Background(), "g", nil); len(offsets) != 1 {
+			t.Errorf("%d offsets after the commit, want 1", len(offsets))
+		}
+	})
+}
+
+// What the journal can't take did not happen: nobody is told that it did.
+func TestABrokenJournalAcknowledgesNoCommit(t *testing.T) {
+	j := faulty.Wrap(memory.New())
+	defer j.Close()
 	g, _ := groups(t, j)
 	joined := settled(t, g, "g")
-	j.hang(true)
-	defer j.hang(false)
-	committed := make(chan error, 1)
-	go func() {
-		committed <- g.Commit(context.Background(), "g", classic.Commit{Member: joined.Member, Generation: joined.Generation, Offsets: []classic.Offset{{Topic: "t", Offset: 1}}})
-	}()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
-		began := time.Now()
-		if err := g.Heartbeat(context.Background(), "g", classic.Heartbeat{Member: joined.Member, Generation: joined.Generation}); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took > 500*time.Millisecond {
-			t.Fatalf("a heartbeat took %v while the disk hung", took)
-		}
-		select {
-		case err := <-committed:
-			t.Fatalf("a commit was answered (%v) while the disk hung", err)
-		case <-time.After(50 * time.Millisecond):
-		}
-		if offsets, _ := g.Offsets(context.Background(), "g", nil); len(offsets) != 0 {
-			t.Fatal("an offset is seen before it is durable")
+	j.Steer(func(journal.Entry) faulty.Fault { return faulty.Fault{Outcome: journal.Broken} })
+	commit := classic.Commit{Member: joined.Member, Generation: joined.Generation, Offsets: []classic.Offset{{Topic: "t", Offset: 1}}}
+	for range 3 {
+		if err := g.Commit(context.Background(), "g", commit); !errors.Is(err, kerr.NotCoordinator) {
+			t.Fatalf("a commit to a broken journal: %v, want %v", err, kerr.NotCoordinator)
 		}
 	}
-	j.hang(false)
-	if err := <-committed; err != nil {
-		t.Error(err)
+	if offsets, _ := g.Offsets(context.Background(), "g", nil); len(offsets) != 0 {
+		t.Errorf("offsets that nobody wrote are seen: %+v", offsets)
+	}
+}
+
+// An entry that may be there and may not is settled before its answer goes out.
+func TestACommitOfUnknownFateIsAnsweredOnceItIsKnown(t *testing.T) {
+	for _, stored := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stored %t", stored), func(t *testing.T) {
+			j := faulty.Wrap(memory.New())
+			defer j.Close()
+			g, _ := groups(t, j)
+			joined := settled(t, g, "g")
+			left := 3
+			j.Steer(func(journal.Entry) faulty.Fault {
+				if left == 0 {
+					return faulty.Fault{}
+				}
+				left--
+				return faulty.Fault{Outcome: journal.Unknown, Stored: stored}
+			})
+			commit := classic.Commit{Member: joined.Member, Generation: joined.Generation, Offsets: []classic.Offset{{Topic: "t", Offset: 7}}}
+			if err := g.Commit(context.Background(), "g", commit); err != nil {
+				t.Fatal(err)
+			}
+			if left != 0 {
+				t.Errorf("answered with %d doubts left", left)
+			}
+			g.Close()
+			again, _ := groups(t, j)
+			if offsets, _ := again.Offsets(context.Background(), "g", nil); len(offsets) != 1 || offsets[0].Offset != 7 {
+				t.Errorf("after a restart: %+v, want the one that was acknowledged", offsets)
+			}
+		})
 	}
 }
 
@@ -206,4 +241,97 @@ func TestManyGroupsAtOnceKeepApart(t *testing.T) {
 			t.Errorf("group %d: %+v", i, offsets)
 		}
 	}
+}
+
+// Offsets of a group without members go by themselves once their retention is
+// over, and are gone after a restart too; a group with a member keeps its own,
+// and nothing fires while nothing is due.
+func TestIdleGroupsForgetTheirOffsets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := memory.New()
+		g, _ := groups(t, j) // retention: an hour
+		ctx := t.Context()
+		offsets := []classic.Offset{{Topic: "t", Offset: 1}}
+		for _, id := range []string{"simple", "left", "busy"} {
+			commit := classic.Commit{Generation: -1, Offsets: offsets}
+			if id != "simple" {
+				joined := settled(t, g, id)
+				commit.Member, commit.Generation = joined.Member, joined.Generation
+			}
+			if err := g.Commit(ctx, id, commit); err != nil {
+				t.Fatalf("%s: %v", id, err)
+			}
+			if id == "left" {
+				if _, err := g.Leave(ctx, id, []classic.Leaver{{Member: commit.Member}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		busy, _ := g.Describe(ctx, "busy")
+		beat := func() {
+			t.Helper()
+			if err := g.Heartbeat(ctx, "busy", classic.Heartbeat{Member: busy.Members[0].Member, Generation: busy.Generation}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		holds := func(g *Groups, want ...string) {
+			t.Helper()
+			var got []string
+			for _, id := range []string{"simple", "left", "busy"} {
+				if o, err := g.Offsets(ctx, id, nil); err != nil {
+					t.Fatal(err)
+				} else if len(o) > 0 {
+					got = append(got, id)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Fatalf("offsets of %q, want of %q", got, want)
+			}
+		}
+		for range 59 * 12 {
+			time.Sleep(5 * time.Second)
+			beat()
+		}
+		holds(g, "simple", "left", "busy")
+		for range 2 * 12 {
+			time.Sleep(5 * time.Second)
+			beat()
+		}
+		holds(g, "busy")
+		if listed, _ := g.List(ctx); len(listed) != 1 {
+			t.Errorf("listed are %+v, want only the busy one", listed)
+		}
+		g.Close()
+		j = j.Reopen()
+		defer j.Close()
+		again, _ := groups(t, j)
+		holds(again, "busy")
+	})
+}
+
+// A stable group has nothing to do but wait for heartbeats: no timer of it fires
+// again and again.
+func TestAStableGroupRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := memory.New()
+		defer j.Close()
+		var looks atomic.Int64
+		var g *Groups
+		g, _ = groupsAt(t, j, func() time.Time { // asked whenever a group decides
+			if looks.Add(1) == 10_000 {
+				go g.Close() // so that it ends, and the test can say so
+			}
+			return time.Now()
+		})
+		joined := settled(t, g, "g")
+		for range 720 {
+			time.Sleep(5 * time.Second)
+			if err := g.Heartbeat(t.Context(), "g", classic.Heartbeat{Member: joined.Member, Generation: joined.Generation}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := looks.Load(); n > 720*5 {
+			t.Errorf("the group looked at the clock %d times in 720 heartbeats", n)
+		}
+	})
 }

@@ -22,7 +22,7 @@ type Options struct {
 	Full           func() bool // the disk is nearly full
 	UnsettledMax   int64       // bytes in tails; then Append waits
 	ProducerExpiry time.Duration
-	CheckEvery     time.Duration // of retention
+	CheckEvery     time.Duration // of retention, and of idle producers
 	Now            func() time.Time
 	Log            *slog.Logger
 	Fail           func(error) // the store failed
@@ -205,7 +205,7 @@ func (t *Table) Stats() Stats {
 	return s
 }
 
-// Run settles and retains until ctx ends.
+// Run settles, retains and forgets idle producers until ctx ends.
 func (t *Table) Run(ctx context.Context) {
 	check := time.NewTimer(t.o.CheckEvery)
 	defer check.Stop()
@@ -220,6 +220,7 @@ func (t *Table) Run(ctx context.Context) {
 				return
 			}
 		case <-check.C:
+			t.expireProducers()
 			t.retain(ctx)
 			check.Reset(t.o.CheckEvery)
 		}

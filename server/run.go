@@ -89,6 +89,9 @@ func openPlace(o Options) (place, error) {
 	return lockPlace(place{dir: dirs[0]})
 }
 
+// lockName is the file that the process that runs holds.
+const lockName = "lock"
+
 func lockPlace(p place) (place, error) {
 	absolute, err := filepath.Abs(p.dir)
 	if err != nil {
@@ -97,9 +100,9 @@ func lockPlace(p place) (place, error) {
 	if p.fs, err = disk.OS(absolute); err != nil {
 		return place{}, fmt.Errorf("data directory: %w", err)
 	}
-	if p.lock, err = p.fs.Lock("lock"); err != nil {
+	if p.lock, err = p.fs.Lock(lockName); err != nil {
 		if errors.Is(err, disk.ErrLocked) {
-			return place{}, &Error{exitConflict, fmt.Errorf("%s is in use by another milena: stop that one, or start with --data and another directory", p.dir)}
+			return place{}, &Error{exitConflict, fmt.Errorf("%s is in use by another milena, which holds %s: stop that one, or start with --data and another directory", p.dir, filepath.Join(p.dir, lockName))}
 		}
 		return place{}, fmt.Errorf("data directory: %w", err)
 	}

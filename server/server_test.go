@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -177,7 +178,7 @@ func TestATakenDirectoryAndATakenPortAreNamed(t *testing.T) {
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	_, err := Start(context.Background(), Options{Config: configure(t, dir), Log: quiet})
 	var known *Error
-	if err == nil || !strings.Contains(err.Error(), "in use by another milena") || !errors.As(err, &known) || known.Code != exitConflict {
+	if err == nil || !strings.Contains(err.Error(), "in use by another milena, which holds "+filepath.Join(dir, "lock")) || !errors.As(err, &known) || known.Code != exitConflict {
 		t.Errorf("the same directory: %v", err)
 	}
 	taken := "PLAINTEXT://" + s.Addresses()["PLAINTEXT"]

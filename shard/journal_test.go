@@ -3,121 +3,47 @@ package shard
 import (
 	"context"
 	"fmt"
-	"iter"
-	"sync"
+	"strings"
+	"testing"
 
 	"milena/storage/journal"
+	"milena/storage/journal/faulty"
+	"milena/storage/journal/memory"
 )
 
-// scripted is a journal whose outcomes a test decides. It keeps what it
-// stored, and answers from one goroutine, in order.
-type scripted struct {
-	mu        sync.Mutex
-	entries   map[uint16][]journal.Entry
-	outcome   func(journal.Entry) journal.Outcome
-	snapshots []journal.Snapshot
-	queue     chan func()
-	stopped   chan struct{}
-	sent      []journal.Entry
+// oneLog is a log over a journal that a test steers.
+func oneLog(t *testing.T) (*faulty.Journal, *words, *Log) {
+	t.Helper()
+	j := faulty.Wrap(memory.New())
+	j.SetWindow(4)
+	t.Cleanup(func() { j.Close() })
+	state := &words{}
+	return j, state, NewSet(j, []State{state}).Log(0)
 }
 
-func newScripted() *scripted {
-	j := &scripted{
-		entries: make(map[uint16][]journal.Entry),
-		queue:   make(chan func(), 1<<16),
-		stopped: make(chan struct{}),
-	}
-	go func() {
-		defer close(j.stopped)
-		for step := range j.queue {
-			step()
+// stored is what the journal holds.
+func stored(t *testing.T, j journal.Journal) string {
+	t.Helper()
+	var bodies []string
+	for e, err := range j.Read(context.Background(), []journal.Cursor{{Log: 0}}) {
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	return j
+		bodies = append(bodies, string(join(e.Body)))
+	}
+	return strings.Join(bodies, " ")
 }
 
-func (j *scripted) Append(entries []journal.Entry, done func([]journal.Outcome)) {
-	for _, e := range entries {
-		e.Body = [][]byte{join(append([][]byte{nil}, e.Body...))}
-		j.queue <- func() { done([]journal.Outcome{j.take(e)}) }
-	}
-}
+// lost is an entry of which nobody knows that it is not there.
+func lost() faulty.Fault { return faulty.Fault{Outcome: journal.Unknown} }
 
-func (j *scripted) take(e journal.Entry) journal.Outcome {
-	j.mu.Lock()
-	outcome := j.outcome
-	j.sent = append(j.sent, e)
-	j.mu.Unlock()
-	told := journal.OK
-	if outcome != nil {
-		told = outcome(e)
+// strangers take an entry's place.
+func strangers(words ...string) faulty.Fault {
+	var f faulty.Fault
+	for _, w := range words {
+		f.Strangers = append(f.Strangers, []byte(w))
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if told == journal.OK || told == journal.Unknown {
-		if !j.store(e) {
-			told = journal.Taken
-		}
-	}
-	return told
-}
-
-func (j *scripted) store(e journal.Entry) bool {
-	log := j.entries[e.Log]
-	if e.Place <= uint64(len(log)) {
-		return log[e.Place-1].Token == e.Token
-	}
-	var last journal.Token
-	if len(log) > 0 {
-		last = log[len(log)-1].Token
-	}
-	if e.Place != uint64(len(log))+1 || e.Prev != last {
-		return false
-	}
-	j.entries[e.Log] = append(log, e)
-	return true
-}
-
-// stranger puts another writer's entry at a log's end.
-func (j *scripted) stranger(log uint16, body string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.entries[log] = append(j.entries[log], journal.Entry{
-		Log: log, Place: uint64(len(j.entries[log])) + 1, Token: newToken(), Body: [][]byte{[]byte(body)},
-	})
-}
-
-func (j *scripted) Read(_ context.Context, after []journal.Cursor) iter.Seq2[journal.Entry, error] {
-	return func(yield func(journal.Entry, error) bool) {
-		for _, cursor := range after {
-			j.mu.Lock()
-			log := append([]journal.Entry(nil), j.entries[cursor.Log]...)
-			j.mu.Unlock()
-			for _, e := range log[min(cursor.Place, uint64(len(log))):] {
-				if !yield(e, nil) {
-					return
-				}
-			}
-		}
-	}
-}
-
-func (j *scripted) Save(_ context.Context, snapshots []journal.Snapshot) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.snapshots = snapshots
-	return nil
-}
-
-func (j *scripted) Load(context.Context) ([]journal.Snapshot, error) { return j.snapshots, nil }
-func (j *scripted) Wants() <-chan struct{}                           { return nil }
-func (j *scripted) Limits() journal.Limits                           { return journal.Limits{Entry: 1 << 20, Window: 4} }
-func (j *scripted) Stats() journal.Stats                             { return journal.Stats{} }
-
-func (j *scripted) Close() error {
-	close(j.queue)
-	<-j.stopped
-	return nil
+	return f
 }
 
 // words is a state that remembers the entries' bodies in order.

@@ -165,8 +165,12 @@ func (s *Set) Changed() bool {
 	return false
 }
 
+// noRoomRetry is when a checkpoint that found no room on the disk is tried again.
+const noRoomRetry = time.Second
+
 // Run checkpoints when the journal wants it, and every so often while anything
-// changes, until ctx ends. It stops at the first error, and gives it.
+// changes, until ctx ends. When the disk has no room it tries again; it stops at
+// the first other error, and gives it.
 func (s *Set) Run(ctx context.Context, every time.Duration, settle func(context.Context) error) error {
 	timer := time.NewTimer(every)
 	defer timer.Stop()
@@ -181,12 +185,15 @@ func (s *Set) Run(ctx context.Context, every time.Duration, settle func(context.
 				continue
 			}
 		}
-		if err := s.Checkpoint(ctx, settle); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		switch err := s.Checkpoint(ctx, settle); {
+		case err == nil:
+			timer.Reset(every)
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, journal.ErrNoRoom):
+			timer.Reset(noRoomRetry)
+		default:
 			return err
 		}
-		timer.Reset(every)
 	}
 }

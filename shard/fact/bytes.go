@@ -50,6 +50,15 @@ func (f rawFact) unknown() error {
 	return fmt.Errorf("%w: kind %#04x version %d", ErrUnknown, f.kind, f.version)
 }
 
+// end says what went wrong while a fact was read; bytes that nobody asked for
+// are of a layout that nobody here knows.
+func (f *rawFact) end() error {
+	if err := f.fields.end(); err != nil {
+		return fmt.Errorf("kind %#04x version %d: %w", f.kind, f.version, err)
+	}
+	return nil
+}
+
 func appendInt[T ~int | ~int8 | ~int16 | ~int32 | ~int64](dst []byte, v T) []byte {
 	return binary.AppendVarint(dst, int64(v))
 }
@@ -89,6 +98,13 @@ func appendTime(dst []byte, t time.Time) []byte {
 type reader struct {
 	left []byte
 	err  error
+}
+
+func (r *reader) end() error {
+	if r.err == nil && len(r.left) > 0 {
+		return fmt.Errorf("%w: %d bytes behind its fields", ErrUnknown, len(r.left))
+	}
+	return r.err
 }
 
 func (r *reader) fail() { r.err, r.left = ErrShort, nil }

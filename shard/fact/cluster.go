@@ -93,7 +93,7 @@ func clusterFact(raw rawFact) (f machine.Fact, err error) {
 	default:
 		return nil, raw.unknown()
 	}
-	return f, r.err
+	return f, raw.end()
 }
 
 // SaveCluster writes the cluster's snapshot: version byte, topics, dropping
@@ -139,7 +139,7 @@ func LoadCluster(body []byte) (cluster.Snapshot, error) {
 		s.Users = append(s.Users, u)
 	}
 	s.Next = r.int()
-	return s, r.err
+	return s, r.end()
 }
 
 func appendTopics(b []byte, topics []*cluster.Topic) []byte {

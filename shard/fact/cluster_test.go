@@ -14,7 +14,7 @@ import (
 	"milena/machine/cluster"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files anew")
 
 var clusterFacts = []machine.Fact{
 	cluster.TopicCreated{Topic: cluster.Topic{
@@ -40,28 +40,40 @@ func readCluster(body []byte) (facts []machine.Fact, err error) {
 	return facts, nil
 }
 
-// golden compares bytes with a file of hexadecimal lines: what was once
-// written must stay readable, so a difference is a new version, not a mend.
-func golden(t *testing.T, name string, got []byte) {
+// golden compares bytes with a file of hexadecimal lines, and gives the file's:
+// what was once written must stay readable, so a difference is a new version,
+// not a mend.
+func golden(t *testing.T, name string, written []byte) []byte {
 	t.Helper()
 	path := "testdata/" + name
-	if *rewrite {
-		if err := os.WriteFile(path, []byte(hex.Dump(got)), 0o644); err != nil {
+	if *update {
+		if err := os.WriteFile(path, []byte(hex.Dump(written)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want, err := os.ReadFile(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if hex.Dump(got) != string(want) {
-		t.Errorf("%s: the format changed:\n%s\nwant\n%s", name, hex.Dump(got), want)
+	if hex.Dump(written) != string(text) {
+		t.Errorf("%s: the format changed:\n%s\nwant\n%s", name, hex.Dump(written), text)
 	}
+	var b []byte
+	for line := range strings.Lines(string(text)) {
+		for _, digits := range strings.Fields(line[8:min(60, len(line))]) {
+			one, err := hex.DecodeString(digits)
+			if err != nil {
+				t.Fatalf("%s: %q: %v", name, line, err)
+			}
+			b = append(b, one...)
+		}
+	}
+	return b
 }
 
 func TestClusterFactsComeBackAsTheyWere(t *testing.T) {
 	body := AppendCluster(nil, clusterFacts)
-	golden(t, "cluster.golden", body)
+	body = golden(t, "cluster.golden", body)
 	got, err := readCluster(body)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +94,7 @@ func TestClusterSnapshotComesBackAsItWas(t *testing.T) {
 	c.Apply(clusterFacts[3])
 	c.Apply(clusterFacts[5])
 	body := SaveCluster(c.Snapshot())
-	golden(t, "cluster-snapshot.golden", body)
+	body = golden(t, "cluster-snapshot.golden", body)
 	got, err := LoadCluster(body)
 	if err != nil {
 		t.Fatal(err)
@@ -109,10 +121,22 @@ func TestTruncatedFactsAreAnError(t *testing.T) {
 
 func TestUnknownFactsAreRefused(t *testing.T) {
 	none := func(b []byte) []byte { return b }
-	for _, body := range [][]byte{appendFact(nil, 0x01ff, 1, none), appendFact(nil, kindTopicDeleted, 2, none)} {
+	longer := func(b []byte) []byte { return append(b, make([]byte, 17)...) } // an id, and what nobody knows
+	for _, body := range [][]byte{
+		appendFact(nil, 0x01ff, 1, none), appendFact(nil, kindTopicDeleted, 2, none), appendFact(nil, kindTopicDeleted, 1, longer),
+	} {
 		if _, err := readCluster(body); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%x: %v, want %v", body, err, ErrUnknown)
 		}
+	}
+	snapshot := SaveCluster(cluster.New().Snapshot())
+	snapshot[0]++
+	if _, err := LoadCluster(snapshot); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a snapshot of a newer version: %v, want %v", err, ErrUnknown)
+	}
+	snapshot[0]--
+	if _, err := LoadCluster(append(snapshot, 0)); !errors.Is(err, ErrUnknown) {
+		t.Errorf("a snapshot with a byte too many: %v, want %v", err, ErrUnknown)
 	}
 }
 

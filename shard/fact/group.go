@@ -142,7 +142,7 @@ func groupFact(raw rawFact) (GroupFact, error) {
 	default:
 		return GroupFact{}, raw.unknown()
 	}
-	return GroupFact{group, f}, r.err
+	return GroupFact{group, f}, raw.end()
 }
 
 // SaveGroups writes a coordinator log's snapshot: facts that add up to it.

@@ -10,7 +10,8 @@ import (
 //
 //	Data: kind u16, version u8, flags u8 (1: the name follows, 2: bytes follow),
 //	      topic id 16, partition i32, base i64, next i64, max timestamp i64,
-//	      transaction number u64 (none yet), [length u16, topic's name], batch
+//	      transaction number u64 (0: none; another is refused until they are
+//	      served), [length u16, topic's name], batch
 //	LogStart: kind u16, version u8, flags u8, topic id 16, partition i32, start i64
 //	Dropped: kind u16, version u8, flags u8, topic id 16
 const (
@@ -92,26 +93,29 @@ func Partition(body []byte) (any, error) {
 	}
 	id := [16]byte(body[4:partitionHead])
 	rest := body[partitionHead:]
-	switch kind {
-	case kindData:
+	switch {
+	case kind == kindData:
 		return readData(id, flags, rest)
-	case kindLogStart:
+	case kind == kindLogStart && flags == 0 && len(rest) <= 12:
 		if len(rest) < 12 {
 			return nil, ErrShort
 		}
 		return LogStart{ID: id, Partition: int32(binary.LittleEndian.Uint32(rest)), Start: int64(binary.LittleEndian.Uint64(rest[4:]))}, nil
-	case kindDropped:
+	case kind == kindDropped && flags == 0 && len(rest) == 0:
 		return Dropped{ID: id}, nil
 	}
-	return nil, fmt.Errorf("%w: kind %#04x", ErrUnknown, kind)
+	return nil, fmt.Errorf("%w: kind %#04x with flags %#02x and %d bytes", ErrUnknown, kind, flags, len(rest))
 }
 
 func readData(id [16]byte, flags byte, rest []byte) (any, error) {
 	if len(rest) < dataHead-partitionHead {
 		return nil, ErrShort
 	}
-	if flags&hasBytes == 0 {
-		return nil, fmt.Errorf("%w: data that points at its bytes", ErrUnknown)
+	if flags&^hasName != hasBytes {
+		return nil, fmt.Errorf("%w: data with flags %#02x", ErrUnknown, flags)
+	}
+	if n := binary.LittleEndian.Uint64(rest[28:]); n != 0 {
+		return nil, fmt.Errorf("%w: data of transaction %d", ErrUnknown, n)
 	}
 	d := Data{
 		ID:           id,
@@ -201,5 +205,5 @@ func LoadPartitions(body []byte) ([]PartitionState, error) {
 		}
 		parts = append(parts, p)
 	}
-	return parts, r.err
+	return parts, r.end()
 }

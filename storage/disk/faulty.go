@@ -11,6 +11,8 @@ type Call struct {
 	Number int    // counts from 1
 	Op     string // open, makedir, list, stat, remove, rename, syncdir, read, write, truncate, sync
 	Name   string
+	At     int64 // of reads, writes and truncates
+	Bytes  int   // of reads and writes
 }
 
 // Faulty puts a hook in front of every call. An error from the hook is the
@@ -32,13 +34,15 @@ func (f *Faulty) Calls() int {
 	return f.count
 }
 
-func (f *Faulty) before(op, name string) error {
+func (f *Faulty) before(op, name string) error { return f.call(Call{Op: op, Name: name}) }
+
+func (f *Faulty) call(c Call) error {
 	f.mu.Lock()
 	f.count++
-	call := Call{Number: f.count, Op: op, Name: name}
+	c.Number = f.count
 	f.mu.Unlock()
-	if err := f.Hook(call); err != nil {
-		return fmt.Errorf("%s %s: %w", op, name, mapped(err))
+	if err := f.Hook(c); err != nil {
+		return fmt.Errorf("%s %s: %w", c.Op, c.Name, mapped(err))
 	}
 	return nil
 }
@@ -89,6 +93,13 @@ func (f *Faulty) List(dir string) ([]string, error) {
 	return f.FS.List(dir)
 }
 
+func (f *Faulty) Stat(name string) (Info, error) {
+	if err := f.before("stat", name); err != nil {
+		return Info{}, err
+	}
+	return f.FS.Stat(name)
+}
+
 func (f *Faulty) Lock(name string) (io.Closer, error) { return f.FS.Lock(name) }
 
 type faultyFile struct {
@@ -98,28 +109,32 @@ type faultyFile struct {
 }
 
 func (f *faultyFile) ReadAt(b []byte, at int64) (int, error) {
-	if err := f.disk.before("read", f.name); err != nil {
+	if err := f.disk.call(Call{Op: "read", Name: f.name, At: at, Bytes: len(b)}); err != nil {
 		return 0, err
 	}
 	return f.File.ReadAt(b, at)
 }
 
 func (f *faultyFile) WriteAt(b []byte, at int64) (int, error) {
-	if err := f.disk.before("write", f.name); err != nil {
+	if err := f.disk.call(Call{Op: "write", Name: f.name, At: at, Bytes: len(b)}); err != nil {
 		return 0, err
 	}
 	return f.File.WriteAt(b, at)
 }
 
 func (f *faultyFile) WriteVec(bufs [][]byte, at int64) error {
-	if err := f.disk.before("write", f.name); err != nil {
+	c := Call{Op: "write", Name: f.name, At: at}
+	for _, b := range bufs {
+		c.Bytes += len(b)
+	}
+	if err := f.disk.call(c); err != nil {
 		return err
 	}
 	return f.File.WriteVec(bufs, at)
 }
 
 func (f *faultyFile) Truncate(size int64) error {
-	if err := f.disk.before("truncate", f.name); err != nil {
+	if err := f.disk.call(Call{Op: "truncate", Name: f.name, At: size}); err != nil {
 		return err
 	}
 	return f.File.Truncate(size)

@@ -31,14 +31,47 @@ type inode struct {
 	safe []byte // durable bytes
 }
 
-// change is one change of the names of a directory.
+// change is one change of names: one is made, removed, or takes the place of
+// another. It is durable when dir is synced.
 type change struct {
-	dir   string
-	name  string
-	node  *inode
-	made  bool // else removed
-	isDir bool
+	dir  string
+	name string
+	node *inode
+	kind changeKind
+	from string // of a renamed one
 }
+
+type changeKind int
+
+const (
+	made changeKind = iota
+	removed
+	renamed
+)
+
+// apply makes a change to a tree of names.
+func (c change) apply(names map[string]*inode) {
+	switch c.kind {
+	case removed:
+		delete(names, c.name)
+	case renamed:
+		for name, node := range names {
+			if inside(name, c.from) {
+				delete(names, name)
+				names[moved(name, c.from, c.name)] = node
+			}
+		}
+		fallthrough
+	default:
+		names[c.name] = c.node
+	}
+}
+
+// inside says that a name is a directory's, or in it.
+func inside(name, dir string) bool { return name == dir || strings.HasPrefix(name, dir+"/") }
+
+// moved is a name after what it is in was renamed.
+func moved(name, from, to string) string { return to + strings.TrimPrefix(name, from) }
 
 // memoryTotal is the size that a disk in memory claims.
 const memoryTotal = 64 << 30
@@ -69,15 +102,15 @@ func (m *Memory) Crash(seed uint64) *Memory {
 	names := maps.Clone(m.safe)
 	lost := make(map[string]bool) // directories in which a change was lost keep none after it
 	for _, c := range m.order {
-		if lost[c.dir] || coin.IntN(2) == 0 {
+		from := path.Dir(c.from) // of a renamed one; a rename is lost as a whole
+		if lost[c.dir] || c.kind == renamed && lost[from] || coin.IntN(2) == 0 {
 			lost[c.dir] = true
+			if c.kind == renamed {
+				lost[from] = true
+			}
 			continue
 		}
-		if c.made {
-			names[c.name] = c.node
-		} else {
-			delete(names, c.name)
-		}
+		c.apply(names)
 	}
 	seen := make(map[*inode]*inode)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -92,11 +125,9 @@ func (m *Memory) Crash(seed uint64) *Memory {
 		}
 		after.names[name] = seen[node]
 	}
-	for name := range after.names { // an entry whose directory is gone is gone
-		if parent := path.Dir(name); parent != "." {
-			if node, ok := after.names[parent]; !ok || node != nil {
-				delete(after.names, name)
-			}
+	for _, name := range slices.Sorted(maps.Keys(after.names)) { // an entry whose directory is gone is gone
+		if !after.hasDir(path.Dir(name)) {
+			delete(after.names, name)
 		}
 	}
 	after.safe = maps.Clone(after.names)
@@ -157,7 +188,7 @@ func (m *Memory) Open(name string, flag Flag) (File, error) {
 	case !ok:
 		node = &inode{}
 		m.names[name] = node
-		m.order = append(m.order, change{dir: path.Dir(name), name: name, node: node, made: true})
+		m.order = append(m.order, change{dir: path.Dir(name), name: name, node: node, kind: made})
 	}
 	return &memoryFile{disk: m, node: node, name: name, direct: flag&Direct != 0, writable: flag&Write != 0}, nil
 }
@@ -236,7 +267,7 @@ func (m *Memory) Remove(name string) error {
 		}
 	}
 	delete(m.names, name)
-	m.order = append(m.order, change{dir: path.Dir(name), name: name, node: node, isDir: node == nil})
+	m.order = append(m.order, change{dir: path.Dir(name), name: name, node: node, kind: removed})
 	return nil
 }
 
@@ -254,19 +285,17 @@ func (m *Memory) Rename(from, to string) error {
 	if !ok || !m.hasDir(path.Dir(to)) {
 		return fmt.Errorf("rename %s to %s: %w", from, to, ErrNotExist)
 	}
-	moved := map[string]string{from: to}
-	for name := range m.names {
-		if rest, inside := strings.CutPrefix(name, from+"/"); node == nil && inside {
-			moved[name] = to + "/" + rest
+	if inside(to, from) {
+		return fmt.Errorf("rename %s to %s: %w", from, to, ErrExist)
+	}
+	for i := range m.order { // what is not durable goes along
+		if c := &m.order[i]; inside(c.dir, from) {
+			c.dir, c.name = moved(c.dir, from, to), moved(c.name, from, to)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(moved)) {
-		moving := m.names[name]
-		delete(m.names, name)
-		m.names[moved[name]] = moving
-		m.order = append(m.order, change{dir: path.Dir(to), name: moved[name], node: moving, made: true, isDir: moving == nil})
-		m.order = append(m.order, change{dir: path.Dir(from), name: name, node: moving, isDir: moving == nil})
-	}
+	c := change{dir: path.Dir(to), name: to, node: node, kind: renamed, from: from}
+	c.apply(m.names)
+	m.order = append(m.order, c)
 	return nil
 }
 
@@ -282,13 +311,10 @@ func (m *Memory) SyncDir(dir string) error {
 	}
 	var left []change
 	for _, c := range m.order {
-		switch {
-		case c.dir != dir:
+		if c.dir == dir {
+			c.apply(m.safe)
+		} else {
 			left = append(left, c)
-		case c.made:
-			m.safe[c.name] = c.node
-		default:
-			delete(m.safe, c.name)
 		}
 	}
 	m.order = left
@@ -368,6 +394,9 @@ func put(data, b []byte, at int64) []byte {
 func (f *memoryFile) WriteVec(bufs [][]byte, at int64) error { return writeEach(f, bufs, at) }
 
 func (f *memoryFile) Truncate(size int64) error {
+	if !f.writable {
+		return fmt.Errorf("truncate %s: opened for reading", f.name)
+	}
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	if size <= int64(len(f.node.data)) {

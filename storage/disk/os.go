@@ -72,9 +72,9 @@ func local(name string) string { return filepath.FromSlash(path.Clean(name)) }
 
 // MakeDir makes the missing parents, and each directory's entry durable.
 func (f *osFS) MakeDir(name string) error {
-	name = path.Clean(name)
-	if name == "." {
-		return nil
+	name, err := clean(name)
+	if err != nil || name == "." {
+		return err
 	}
 	if info, err := f.dir.Stat(local(name)); err == nil && info.IsDir() {
 		return nil

@@ -17,8 +17,9 @@ type Journal interface {
 	// lock, with one outcome an entry, after all that was appended to the same
 	// logs before. Bodies must not change until then.
 	//
-	// Outcomes of a log come in order of place; after one that is not OK none
-	// is, until its writer appends at the first place that failed.
+	// Outcomes of a log come in order of place. After one that is not OK none
+	// is, until its writer appends at that place again (Unknown), or behind what
+	// is there (Taken).
 	Append(entries []Entry, done func([]Outcome))
 
 	// Read gives what is durable now, above each cursor, per log dense and in
@@ -106,7 +107,7 @@ var (
 	ErrFormat = errors.New("journal: written by a newer version")
 	ErrDamage = errors.New("journal: damaged below its durable end")
 	// ErrNoRoom: the disk has no room for the next file. Not Broken: appends
-	// wait and go on when there is room.
+	// wait and go on when there is room, and a Save may be tried again.
 	ErrNoRoom = errors.New("journal: no room for the next file")
 )
 

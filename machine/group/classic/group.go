@@ -280,7 +280,7 @@ func (g *Group) Deadline() time.Time {
 		}
 	}
 	if len(g.members) == 0 && len(g.next) == 0 {
-		if len(g.offsets) == 0 && g.generation > 0 {
+		if len(g.offsets) == 0 && len(g.reserved) == 0 && g.generation > 0 {
 			sooner(g.empty.Add(emptyLife))
 		}
 		for _, o := range g.offsets {
@@ -331,7 +331,7 @@ func (g *Group) Tick(now time.Time) machine.Decision {
 			g.delay = time.Time{}
 			g.maybeComplete(now, &d)
 		}
-	case g.state == CompletingRebalance && due(g.until, now):
+	case (g.state == CompletingRebalance || g.state == Stable) && due(g.until, now):
 		g.dropUnsynced(now, &d)
 	}
 	g.expire(now, &d)
@@ -341,14 +341,24 @@ func (g *Group) Tick(now time.Time) machine.Decision {
 func due(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
 
 // dropUnsynced removes who took part in the rebalance and never asked for its
-// assignment.
+// assignment, also when the leader has brought it since.
 func (g *Group) dropUnsynced(now time.Time, d *machine.Decision) {
 	g.until = time.Time{}
+	for _, id := range g.unsynced() { // all at once: the first to go begins the next rebalance
+		g.leave(now, id, d)
+	}
+	g.maybeComplete(now, d)
+}
+
+// unsynced gives the members that have not asked for their assignment.
+func (g *Group) unsynced() []string {
+	var ids []string
 	for _, m := range g.sorted() {
 		if !g.synced[m.ID] {
-			g.remove(now, m.ID, d)
+			ids = append(ids, m.ID)
 		}
 	}
+	return ids
 }
 
 func (g *Group) expire(now time.Time, d *machine.Decision) {

@@ -329,7 +329,18 @@ func TestRandomWalksKeepTheInvariants(t *testing.T) {
 				}
 				return members[r.IntN(len(members))]
 			}
-			switch r.IntN(7) {
+			switch r.IntN(9) {
+			case 7: // the leader brings the assignment, perhaps before the others ask for it
+				if x.g.state == CompletingRebalance {
+					x.sync(x.g.leader, x.g.generation, nil)
+				}
+			case 8: // all go on as they are for a while
+				for range r.IntN(12) {
+					for _, m := range x.g.sorted() {
+						x.beat(m.ID, x.g.generation) // whatever it says, it keeps them alive
+					}
+					x.pass(8 * time.Second)
+				}
 			case 0, 1:
 				join := Join{Member: pick(), ClientID: "c", NeedsMemberID: r.IntN(2) == 0}
 				if r.IntN(4) == 0 {

@@ -242,6 +242,7 @@ func (g *Group) completeWithout(now time.Time, gone string, d *machine.Decision)
 			members = append(members, j.member)
 		}
 	}
+	var late []string
 	for _, m := range g.sorted() {
 		switch {
 		case m.ID == gone || g.next[m.ID] != nil:
@@ -249,6 +250,7 @@ func (g *Group) completeWithout(now time.Time, gone string, d *machine.Decision)
 			members = append(members, m)
 		default:
 			delete(g.silent, m.ID)
+			late = append(late, m.ID)
 		}
 	}
 	f := Generation{Group: g.ID, Number: g.generation + 1, Members: members}
@@ -264,13 +266,17 @@ func (g *Group) completeWithout(now time.Time, gone string, d *machine.Decision)
 		d.Record = append(d.Record, f)
 		return
 	}
+	if g.next[members[0].ID] == nil { // nobody is there to lead: it goes on when one joins, or the last session ends
+		for _, id := range late {
+			g.leaving(id)
+		}
+		return
+	}
 	f.ProtocolType = g.typeOf(members)
 	f.Protocol = elect(members)
-	f.Leader = members[0].ID
-	for _, m := range members {
-		if m.ID == g.leader {
-			f.Leader = m.ID
-		}
+	f.Leader = members[0].ID // who joined stands before who is only kept
+	if g.next[g.leader] != nil {
+		f.Leader = g.leader
 	}
 	d.Record = append(d.Record, f)
 	for _, m := range members {

@@ -23,6 +23,7 @@ func (g *Group) Sync(now time.Time, to machine.Ticket, sync Sync) machine.Decisi
 		return refuse(to, kerr.RebalanceInProgress)
 	case g.state == Stable:
 		g.silent[member.ID] = now.Add(member.SessionTimeout)
+		g.hasSynced(member.ID)
 		return machine.Decision{Then: []machine.Action{reply(to, g.syncedAs(member.Assignment))}}
 	case g.state != CompletingRebalance:
 		return refuse(to, kerr.UnknownMemberID)
@@ -31,12 +32,21 @@ func (g *Group) Sync(now time.Time, to machine.Ticket, sync Sync) machine.Decisi
 	if earlier, waits := g.syncing[member.ID]; waits {
 		d.Then = append(d.Then, machine.Reply{To: earlier, Err: kerr.RebalanceInProgress})
 	}
-	g.synced[member.ID] = true
+	g.hasSynced(member.ID)
 	g.syncing[member.ID] = to
 	if member.ID == g.leader {
 		g.assign(now, sync.Assignments, &d)
 	}
 	return d
+}
+
+// hasSynced notes who asked for the assignment. When all have, and it is there,
+// nobody is waited for any more.
+func (g *Group) hasSynced(id string) {
+	g.synced[id] = true
+	if g.state == Stable && len(g.unsynced()) == 0 {
+		g.until = time.Time{}
+	}
 }
 
 func (g *Group) syncedAs(assignment []byte) Synced {
@@ -56,6 +66,9 @@ func (g *Group) assign(now time.Time, assignments map[string][]byte, d *machine.
 	}
 	clear(g.syncing)
 	g.state = Stable
+	if len(g.unsynced()) == 0 {
+		g.until = time.Time{}
+	}
 }
 
 // Leave lets members go; one error each.

@@ -17,7 +17,7 @@ import (
 // tiny makes files so small that a script of a few dozen entries goes through
 // several, and recycles some.
 func tiny() Options {
-	return Options{Logs: 3, FileBytes: 192 << 10, FirstBytes: 128 << 10, MaxLive: 8 << 20}
+	return Options{Logs: 3, FileBytes: 192 << 10, FirstBytes: 128 << 10, MaxLive: 8 << 20, buffer: 512 << 10}
 }
 
 // script appends and saves until something fails, and tells what was

@@ -44,13 +44,19 @@
 //
 // What holds always: a block that was acknowledged is never written again
 // before its file is recycled; a file is recycled only when the older of two
-// snapshots no longer needs it; after a failed write or sync nothing is
-// acknowledged any more.
+// snapshots no longer needs it; a file is begun when all before it is durable,
+// and holds a chunk when its head is; a snapshot is never ahead of the entries
+// that a power cut leaves; after a failed write or sync nothing is acknowledged
+// any more.
 //
-// A chunk number that no chunk has ends the journal. If some chunk says that a
-// number at or above it was durable, that is damage: the logs that it may have
-// hit stop there and the rest goes on. Otherwise it is a torn tail of a write
-// that nobody heard of: it is kept in lost/, and writing goes on in a new file.
+// A chunk number that no chunk has ends the journal. If some chunk or head says
+// that a number at or above it was durable, that is damage: the logs that it may
+// have hit stop there and the rest goes on. Otherwise it is a torn tail of a
+// write that nobody heard of: it is kept in lost/, and writing goes on in a new
+// file. A file that lost its head is damage, and stays where it is. A log that
+// stopped is stopped at the next start too: heads say that it had more. With
+// OSDurability a power cut may take what was acknowledged last, but never from
+// the middle.
 //
 // It never uses a timer to gather writes: the next begins when the last ends.
 package file

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ type Options struct {
 	NoRoom       func(bool)
 	Broken       func(error)
 	Log          *slog.Logger
+
+	buffer int64 // bytes of each of the two that gather writes; tests open many journals
 }
 
 // Defaults.
@@ -51,6 +54,7 @@ func (o Options) filled() Options {
 	set(&o.FirstBytes, min(firstBytes, o.FileBytes))
 	set(&o.MaxLive, maxLive)
 	set(&o.SaveBytes, saveBytes)
+	set(&o.buffer, chunkMax)
 	if o.NoRoom == nil {
 		o.NoRoom = func(bool) {}
 	}
@@ -86,6 +90,7 @@ type Journal struct {
 	writing  bool   // the writer is at the disk
 	next     uint64 // chunk number
 	durable  uint64 // chunk number
+	synced   uint64 // chunk number that no power cut takes; less than durable with OSDurability only
 	cur      *life  // the file that is written
 	old      []*life
 	free     []*slot
@@ -106,7 +111,8 @@ type Journal struct {
 	loaded   []journal.Snapshot // as opened
 	holes    []hole             // numbers that no chunk has, below the end
 	headless []slot             // while it is opened: files whose head does not verify
-	lostHead []chunkHead        // first chunks of files whose head is lost
+	lostHead []lostFile         // files whose head is lost
+	opened   []uint64           // place at which each log ended when it was opened
 	damage   *journal.Damaged   // as read
 
 	wants   chan struct{}
@@ -183,6 +189,11 @@ func (j *Journal) Append(entries []journal.Entry, done func([]journal.Outcome)) 
 		c = &call{outcomes: make([]journal.Outcome, 0, len(entries)), left: len(entries), done: done}
 	}
 	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		go j.refuse(len(entries), done)
+		return
+	}
 	for i := range entries {
 		it := item{entry: entries[i], call: c, done: done}
 		for _, piece := range it.entry.Body {
@@ -208,10 +219,16 @@ func (j *Journal) Append(entries []journal.Entry, done func([]journal.Outcome)) 
 	}
 }
 
+// refuse answers what came after Close, behind all that came before.
+func (j *Journal) refuse(n int, done func([]journal.Outcome)) {
+	j.done.Wait()
+	done(slices.Repeat([]journal.Outcome{journal.Broken}, n))
+}
+
 // admit says whether an entry continues its log, and if so moves the log's end.
 func (j *Journal) admit(it *item) journal.Outcome {
 	e := &it.entry
-	if int(e.Log) >= len(j.logs) || j.broken != nil || j.closed || it.size > entryMax {
+	if int(e.Log) >= len(j.logs) || j.broken != nil || it.size > entryMax {
 		return journal.Broken
 	}
 	end := &j.logs[e.Log]

@@ -34,12 +34,13 @@ func Open(fs disk.FS, dir string, o Options) (*Journal, error) {
 		logs:    make([]logEnd, o.Logs),
 		written: make([]position, o.Logs),
 		keep:    make([]uint64, o.Logs),
+		opened:  make([]uint64, o.Logs),
 		wants:   make(chan struct{}, 1),
 		publish: make(chan published, 2),
 		next:    1,
 	}
 	j.work.L, j.ahead.L = &j.mu, &j.mu
-	j.filling, j.spare = newBuffer(), newBuffer()
+	j.filling, j.spare = newBuffer(o.buffer), newBuffer(o.buffer)
 	if err := fs.MakeDir(dir); err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func Open(fs disk.FS, dir string, o Options) (*Journal, error) {
 	return j, nil
 }
 
-func newBuffer() *buffer { return &buffer{bytes: aligned(chunkMax)} }
+func newBuffer(size int64) *buffer { return &buffer{bytes: aligned(int(size))} }
 
 func (j *Journal) closeFiles() error {
 	j.mu.Lock()
@@ -175,22 +176,23 @@ func (j *Journal) readHead(name string, size int) (head, error) {
 	return decodeHead(b[:n])
 }
 
-// withoutHead looks at a file without a head, once all other heads are known. It is free room, unless a whole
-// chunk stands behind where the head should be: then a file in use lost its
-// head, and it is kept aside as the damage that it is.
+// withoutHead looks at a file without a head, once all other heads are known.
+// It is free room, unless a chunk stands in it: then a file in use lost its
+// head. It stays where it is, so that every start tells of the damage.
 func (j *Journal) withoutHead(s slot) error {
 	r := newReader(j.fs, s.name, s.size)
 	defer r.close()
-	b, err := r.bytes(int64(headSize(len(j.logs))), chunkFixed)
-	if err == nil {
-		if c, ok := peekChunk(b); ok {
-			rows, err := r.bytes(int64(headSize(len(j.logs))), chunkFixed+c.rows*rowSize)
-			if err == nil && c.verified(rows) && !j.recycled(c) {
-				j.lostHead = append(j.lostHead, c)
-				j.o.Log.Error("a journal file lost its head", "file", s.name, "chunk", c.number)
-				return errors.Join(s.file.Close(), j.setAside(s.name))
-			}
+	begin := int64(headSize(len(j.logs)))
+	for at := begin; at <= begin+chunkMax && at < s.size; at += block {
+		c, ok := r.anyChunk(at)
+		if !ok {
+			continue
 		}
+		if j.recycled(c) {
+			break
+		}
+		j.lostHead = append(j.lostHead, lostFile{s.name, c})
+		return s.file.Close()
 	}
 	j.free = append(j.free, &s)
 	return nil
@@ -199,13 +201,11 @@ func (j *Journal) withoutHead(s slot) error {
 // recycled says that a chunk is of a life that no snapshot needs any more: its
 // file was being begun anew when the power failed.
 func (j *Journal) recycled(c chunkHead) bool {
-	first := uint64(0)
-	for _, l := range j.old {
-		if first == 0 || l.first < first {
-			first = l.first
-		}
+	if len(j.old) == 0 {
+		return false
 	}
-	return first != 0 && c.number < first
+	oldest := slices.MinFunc(j.old, func(a, b *life) int { return cmp.Compare(a.first, b.first) })
+	return c.number < oldest.first && j.unneeded(oldest)
 }
 
 // reader reads a file through a window.
@@ -276,6 +276,20 @@ func (r *reader) chunk(at int64, generation uint64) (chunkHead, []byte, bool) {
 	return c, rows, true
 }
 
+// anyChunk gives a chunk's head at an offset, of whatever life.
+func (r *reader) anyChunk(at int64) (chunkHead, bool) {
+	b, err := r.bytes(at, chunkFixed)
+	if err != nil {
+		return chunkHead{}, false
+	}
+	c, ok := peekChunk(b)
+	if !ok {
+		return chunkHead{}, false
+	}
+	c, _, ok = r.chunk(at, c.generation)
+	return c, ok
+}
+
 // whole gives a chunk with its pieces, and which of its rows verify.
 func (r *reader) whole(c chunkAt, generation uint64) (rows []row, pieces [][]byte, good []bool, err error) {
 	b, err := r.bytes(c.at, c.length)
@@ -283,7 +297,7 @@ func (r *reader) whole(c chunkAt, generation uint64) (rows []row, pieces [][]byt
 		return nil, nil, nil, err
 	}
 	h, ok := peekChunk(b)
-	if !ok || !h.verified(b) || h.number != c.number || h.generation != generation {
+	if !ok || h.length != len(b) || !h.verified(b) || h.number != c.number || h.generation != generation {
 		return nil, nil, nil, fmt.Errorf("%w: chunk %d in %s at %d", journal.ErrDamage, c.number, r.name, c.at)
 	}
 	start, at := seed(generation), chunkFixed+h.rows*rowSize

@@ -42,8 +42,10 @@ type pass struct {
 	wanted  []bool
 	last    []uint64 // place of each log that was read or is skipped
 	partial [][]byte // of each log, an entry whose last piece is to come
+	going   []uint64 // its place; 0: there is none
 	suspect []bool   // not seen since a hole
 	stopped []bool
+	opened  []uint64 // place at which each log ended when the journal was opened
 	holes   []hole
 	reason  string
 }
@@ -53,8 +55,8 @@ func (j *Journal) newPass(after []journal.Cursor) *pass {
 	defer j.mu.Unlock()
 	n := len(j.logs)
 	p := &pass{
-		j: j, until: j.durable + 1, holes: j.holes,
-		wanted: make([]bool, n), last: make([]uint64, n), partial: make([][]byte, n),
+		j: j, until: j.durable + 1, holes: j.holes, opened: j.opened,
+		wanted: make([]bool, n), last: make([]uint64, n), partial: make([][]byte, n), going: make([]uint64, n),
 		suspect: make([]bool, n), stopped: make([]bool, n),
 	}
 	for _, c := range after {
@@ -104,13 +106,14 @@ func (p *pass) file(ctx context.Context, l *life, yield func(journal.Entry, erro
 			p.suspectAll()
 			continue
 		}
+		at := c.at + int64(chunkFixed+len(rows)*rowSize)
 		for i := range rows {
 			if !good[i] {
-				p.damage(fmt.Sprintf("a piece of log %d at place %d in %s does not verify", rows[i].log, rows[i].place, l.name))
+				p.damage(fmt.Sprintf("%s at %d: a piece of log %d place %d does not verify", l.name, at, rows[i].log, rows[i].place))
 				p.halt(int(rows[i].log))
-				continue
 			}
-			if !p.piece(rows[i], pieces[i], yield) {
+			at += int64(rows[i].length)
+			if good[i] && !p.piece(rows[i], pieces[i], yield) {
 				return errStopped
 			}
 		}
@@ -123,7 +126,7 @@ func (p *pass) meet(number uint64) {
 	for len(p.holes) > 0 && p.holes[0].from < number {
 		h := p.holes[0]
 		p.holes = p.holes[1:]
-		p.damage(fmt.Sprintf("chunks %d to %d are missing", h.from, h.until-1))
+		p.damage(fmt.Sprintf("chunks %d to %d are missing: %s", h.from, h.until-1, h.where))
 		p.suspectAll()
 	}
 }
@@ -131,7 +134,7 @@ func (p *pass) meet(number uint64) {
 func (p *pass) suspectAll() {
 	for log := range p.suspect {
 		p.suspect[log] = true
-		p.partial[log] = nil
+		p.going[log] = 0
 	}
 }
 
@@ -163,31 +166,25 @@ func (p *pass) compare(ends []position) {
 // piece takes one row, and yields its entry when it is whole.
 func (p *pass) piece(r row, bytes []byte, yield func(journal.Entry, error) bool) bool {
 	log := int(r.log)
-	if log >= len(p.last) || p.stopped[log] {
+	switch {
+	case log >= len(p.last) || p.stopped[log] || !p.wanted[log]:
 		return true
-	}
-	if r.place <= p.last[log] {
+	case r.place <= p.last[log]:
 		if r.place == p.last[log] {
 			p.suspect[log] = false
 		}
 		return true
-	}
-	if r.place != p.last[log]+1 {
-		if p.wanted[log] {
-			p.damage(fmt.Sprintf("log %d jumps from place %d to %d", log, p.last[log], r.place))
-			p.halt(log)
-		} else {
-			p.last[log] = r.place - 1
-		}
-		if p.stopped[log] {
-			return true
-		}
+	case r.place != p.last[log]+1:
+		p.damage(fmt.Sprintf("log %d jumps from place %d to %d", log, p.last[log], r.place))
+		p.halt(log)
+		return true
 	}
 	body := bytes
 	if r.flags&(firstPiece|lastPiece) != firstPiece|lastPiece {
 		if r.flags&firstPiece != 0 {
-			p.partial[log] = p.partial[log][:0]
-		} else if p.suspect[log] {
+			p.partial[log], p.going[log] = p.partial[log][:0], r.place
+		} else if p.going[log] != r.place {
+			p.damage(fmt.Sprintf("the beginning of log %d place %d is missing", log, r.place))
 			p.halt(log)
 			return true
 		}
@@ -195,22 +192,25 @@ func (p *pass) piece(r row, bytes []byte, yield func(journal.Entry, error) bool)
 		if r.flags&lastPiece == 0 {
 			return true
 		}
-		body = p.partial[log]
+		body, p.going[log] = p.partial[log], 0
 	}
 	p.suspect[log] = false
 	p.last[log] = r.place
-	if !p.wanted[log] {
-		return true
-	}
 	return yield(journal.Entry{Log: r.log, Place: r.place, Token: r.token, Body: [][]byte{body}}, nil)
 }
 
 // damaged tells what stopped; nil: nothing did.
 func (p *pass) damaged() *journal.Damaged {
 	p.meet(^uint64(0))
+	for log, wanted := range p.wanted {
+		if wanted && !p.stopped[log] && p.last[log] < p.opened[log] {
+			p.damage(fmt.Sprintf("log %d ends at place %d, and had %d", log, p.last[log], p.opened[log]))
+			p.halt(log)
+		}
+	}
 	var hit []journal.Cursor
 	for log := range p.stopped {
-		if p.stopped[log] || p.suspect[log] && p.reason != "" {
+		if p.wanted[log] && (p.stopped[log] || p.suspect[log] && p.reason != "") {
 			hit = append(hit, journal.Cursor{Log: uint16(log), Place: p.last[log]})
 		}
 	}
@@ -221,12 +221,15 @@ func (p *pass) damaged() *journal.Damaged {
 }
 
 // stop keeps damaged logs from growing: what is appended behind a gap would
-// hide it.
+// hide it. Heads say from now on that there was more, so the next start knows.
 func (j *Journal) stop(d *journal.Damaged) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.damage = d
 	for _, c := range d.Logs {
 		j.logs[c.Log].stopped = true
+		if end := &j.written[c.Log]; end.place <= c.Place {
+			*end = position{place: c.Place + 1}
+		}
 	}
 }

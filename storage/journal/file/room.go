@@ -110,12 +110,21 @@ func (j *Journal) recycle() {
 		if behind == nil || j.damage != nil || len(j.holes) > 0 {
 			return // with damage nothing is deleted
 		}
-		for log := range behind.ends {
-			if behind.needs(log) > j.keep[log] {
-				return
-			}
+		if !j.unneeded(behind) {
+			return
 		}
 		j.free = append(j.free, &j.old[0].slot)
 		j.old = j.old[1:]
 	}
+}
+
+// unneeded says that nothing before a life is needed any more. Call it under the
+// lock.
+func (j *Journal) unneeded(behind *life) bool {
+	for log := range behind.ends {
+		if behind.needs(log) > j.keep[log] {
+			return false
+		}
+	}
+	return true
 }

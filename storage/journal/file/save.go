@@ -29,7 +29,8 @@ type savedFile struct {
 
 // Save keeps the snapshots:
 //
-//	1 write   all of them into one file beside the others, and sync it
+//	1 write   all of them into one file beside the others, and sync it; what they
+//	          rest on is durable before
 //	2 rename  it to its name, and sync the directory
 //	3 remove  all but the newest two
 //	4 recycle the files that the older of the two no longer needs
@@ -46,11 +47,25 @@ func (j *Journal) Save(_ context.Context, snapshots []journal.Snapshot) error {
 		}
 		saved.keep[s.Log] = s.Keep
 	}
-	if err := j.writeSnapshot(saved.number, snapshots); err != nil {
+	j.mu.Lock()
+	broken := j.broken
+	j.mu.Unlock()
+	if broken != nil {
+		return broken
+	}
+	err := j.syncWritten()
+	if err == nil {
+		err = j.writeSnapshot(saved.number, snapshots)
+	}
+	if errors.Is(err, disk.ErrNoSpace) {
+		return fmt.Errorf("%w: save snapshot: %w", journal.ErrNoRoom, err)
+	}
+	if err != nil {
+		err = fmt.Errorf("save snapshot: %w", err)
 		j.mu.Lock()
-		j.breakDown(fmt.Errorf("save snapshot: %w", err))
+		j.breakDown(err)
 		j.mu.Unlock()
-		return fmt.Errorf("save snapshot: %w", err)
+		return err
 	}
 	j.snapshots = append(j.snapshots, saved)
 	for len(j.snapshots) > snapshotsKept {
@@ -80,6 +95,24 @@ func (j *Journal) keepFrom(saved []savedFile) {
 	copy(j.keep, saved[len(saved)-snapshotsKept].keep)
 }
 
+// syncWritten makes durable what is only acknowledged, with OSDurability: no
+// snapshot may be ahead of the entries that are left after a power cut.
+func (j *Journal) syncWritten() error {
+	j.mu.Lock()
+	cur, durable := j.cur, j.durable
+	j.mu.Unlock()
+	if !j.o.OSDurability || cur == nil {
+		return nil
+	}
+	if err := cur.file.Datasync(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	j.synced = max(j.synced, durable)
+	j.mu.Unlock()
+	return nil
+}
+
 func (j *Journal) snapshotName(number uint64) string {
 	return path.Join(j.dir, fmt.Sprintf("%08d%s", number, snapshotSuffix))
 }
@@ -98,6 +131,7 @@ func (j *Journal) writeSnapshot(number uint64, snapshots []journal.Snapshot) err
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
+		j.fs.Remove(beside) //nolint:errcheck // it is of no use, and the first error counts
 		return err
 	}
 	if err := j.fs.Rename(beside, j.snapshotName(number)); err != nil {
@@ -235,7 +269,10 @@ func (j *Journal) readSnapshot(number uint64) ([]journal.Snapshot, error) {
 	if err == nil && n != number {
 		err = errSnapshot
 	}
-	return snapshots, err
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", j.snapshotName(number), err)
+	}
+	return snapshots, nil
 }
 
 // setAside moves a file that is of no use, but somebody's, into lost/.

@@ -11,7 +11,7 @@ import (
 // scan finds out, once, what an opened journal holds:
 //
 //	walk   every file's chunks, by number, and the holes between them
-//	vouch  the newest number that a chunk says was durable
+//	vouch  the newest number that a chunk, or a file's head, says was durable
 //	end    behind the last whole chunk that nobody vouches for
 //	ends   of each log, from the last head and the rows behind it
 type scan struct {
@@ -21,7 +21,16 @@ type scan struct {
 }
 
 // hole is numbers that no chunk has, while later ones are there.
-type hole struct{ from, until uint64 }
+type hole struct {
+	from, until uint64
+	where       string // they should be
+}
+
+// lostFile is a file that lost its head, and a chunk that stands in it.
+type lostFile struct {
+	name  string
+	chunk chunkHead
+}
 
 func (s *scan) run() error {
 	j := s.j
@@ -30,23 +39,40 @@ func (s *scan) run() error {
 		if i+1 < len(j.old) {
 			until = j.old[i+1].first
 		}
+		s.vouched = max(s.vouched, l.first-1) // a file is begun when all before it is durable
 		s.walk(l, until)
 	}
-	for _, c := range j.lostHead {
-		s.vouched = max(s.vouched, c.durable)
+	for _, lost := range j.lostHead { // and a chunk is written when its file's head is
+		s.vouched = max(s.vouched, lost.chunk.number)
 	}
 	end, err := s.end()
 	if err != nil {
 		return err
 	}
-	j.next, j.durable = end, end-1
+	j.next, j.durable, j.synced = end, end-1, end-1
 	s.logEnds()
 	if s.vouched >= end {
-		s.holes = append(s.holes, hole{end, s.vouched + 1})
+		s.holes = append(s.holes, hole{end, s.vouched + 1, s.where()})
 		j.next = s.vouched + 1 // those numbers are never used again
+	}
+	for i := range s.holes {
+		for _, lost := range j.lostHead {
+			if h := &s.holes[i]; h.from <= lost.chunk.number && lost.chunk.number < h.until {
+				h.where = lost.name + " lost its head, and can't be read"
+			}
+		}
 	}
 	j.holes = s.holes
 	return nil
+}
+
+// where is the end of what was found.
+func (s *scan) where() string {
+	if len(s.j.old) == 0 {
+		return "no file is left"
+	}
+	l := s.j.old[len(s.j.old)-1]
+	return fmt.Sprintf("%s ends at %d", l.name, l.at)
 }
 
 // walk indexes a file's chunks up to the next file's first number; 0: it is the
@@ -68,7 +94,7 @@ func (s *scan) walk(l *life, until uint64) {
 		}
 		s.vouched = max(s.vouched, c.durable)
 		if c.number > expected {
-			s.holes = append(s.holes, hole{expected, c.number})
+			s.holes = append(s.holes, hole{expected, c.number, fmt.Sprintf("%s at %d", l.name, l.at)})
 		}
 		l.index = append(l.index, chunkAt{at: at, number: c.number, length: c.length})
 		expected = c.number + 1
@@ -76,7 +102,7 @@ func (s *scan) walk(l *life, until uint64) {
 		l.at = at
 	}
 	if expected < until {
-		s.holes = append(s.holes, hole{expected, until})
+		s.holes = append(s.holes, hole{expected, until, fmt.Sprintf("%s at %d", l.name, l.at)})
 	}
 }
 
@@ -223,6 +249,9 @@ func (s *scan) logEnds() {
 			j.setEnd(log, position{snapshot.Place, snapshot.Token})
 			j.written[log] = j.logs[log].position
 		}
+	}
+	for log := range j.logs {
+		j.opened[log] = j.logs[log].place
 	}
 }
 

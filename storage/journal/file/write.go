@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"milena/storage/disk"
 	"milena/storage/journal"
 )
 
@@ -33,6 +34,9 @@ func (j *Journal) write() {
 			j.breakDown(err)
 		} else {
 			j.durable = max(j.durable, b.last)
+			if !j.o.OSDurability {
+				j.synced = j.durable
+			}
 			j.stats.Writes++
 			j.stats.WriteNanos += uint64(time.Since(began))
 			j.stats.WrittenBytes += uint64(b.used)
@@ -116,8 +120,12 @@ func (j *Journal) roomToBuild() bool {
 	if len(j.queue) > 0 && j.queue[0].written > 0 {
 		h.going = uint32(j.queue[0].entry.Log) + 1
 	}
+	var before disk.File // that is not synced with every write
+	if j.o.OSDurability && j.cur != nil {
+		before = j.cur.file
+	}
 	j.mu.Unlock()
-	l, err := begin(s, h, j.o.OSDurability || j.direct)
+	l, err := begin(s, h, before, j.direct)
 	j.mu.Lock()
 	if err != nil {
 		j.free = append(j.free, s)
@@ -125,6 +133,7 @@ func (j *Journal) roomToBuild() bool {
 		return false
 	}
 	j.files++
+	j.synced = max(j.synced, h.first-1)
 	if j.cur != nil {
 		j.old = append(j.old, j.cur)
 	}
@@ -133,14 +142,20 @@ func (j *Journal) roomToBuild() bool {
 	return true
 }
 
-// begin writes a life's head, durably unless the caller syncs by itself.
-func begin(s *slot, h head, synced bool) (*life, error) {
+// begin writes a life's head, when all before it is durable: a head vouches for
+// that, and a chunk for its head.
+func begin(s *slot, h head, before disk.File, direct bool) (*life, error) {
+	if before != nil {
+		if err := before.Datasync(); err != nil {
+			return nil, err
+		}
+	}
 	b := aligned(headSize(len(h.ends)))
 	h.encode(b)
 	if _, err := s.file.WriteAt(b, 0); err != nil {
 		return nil, err
 	}
-	if !synced {
+	if !direct {
 		if err := s.file.Datasync(); err != nil {
 			return nil, err
 		}
@@ -184,7 +199,7 @@ func (j *Journal) build() {
 		b.file, b.at = j.cur, j.cur.at
 	}
 	j.building = true
-	number, durable, generation := j.next, j.durable, j.cur.generation
+	number, durable, generation := j.next, j.synced, j.cur.generation
 	j.next++
 	j.mu.Unlock()
 

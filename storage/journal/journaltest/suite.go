@@ -264,4 +264,7 @@ func closed(t *testing.T, e Engine) {
 	if err := j.Close(); err != nil && !errors.Is(err, journal.ErrBroken) {
 		t.Fatal(err)
 	}
+	want(t, Append(t, j, w.Next("2")), journal.Broken)
+	want(t, Append(t, j, w.Next("3"), w.Next("4")), journal.Broken, journal.Broken)
+	want(t, Append(t, j)) // told even so
 }

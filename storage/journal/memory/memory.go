@@ -57,9 +57,22 @@ func New() *Journal {
 // Append is part of journal.Journal.
 func (j *Journal) Append(entries []journal.Entry, done func([]journal.Outcome)) {
 	j.mu.Lock()
-	j.queue = append(j.queue, call{slices.Clone(entries), done})
+	closed := j.closed
+	if !closed {
+		j.queue = append(j.queue, call{slices.Clone(entries), done})
+	}
 	j.mu.Unlock()
+	if closed {
+		go j.refuse(len(entries), done)
+		return
+	}
 	j.work.Signal()
+}
+
+// refuse answers what came after Close, behind all that came before.
+func (j *Journal) refuse(n int, done func([]journal.Outcome)) {
+	<-j.ended
+	done(slices.Repeat([]journal.Outcome{journal.Broken}, n))
 }
 
 func (j *Journal) run() {
@@ -92,9 +105,6 @@ func (j *Journal) run() {
 }
 
 func (j *Journal) take(e journal.Entry) journal.Outcome {
-	if j.closed {
-		return journal.Broken
-	}
 	l := j.logs[e.Log]
 	if l == nil {
 		l = &log{first: 1}
