@@ -41,6 +41,7 @@ type conn struct {
 
 	queue   chan waiting
 	pending atomic.Int32    // requests under way
+	fell    atomic.Bool     // by a panic
 	ctx     context.Context // ends when the client is gone
 	cancel  context.CancelCauseFunc
 }
@@ -201,10 +202,13 @@ func (c *conn) caught(key *int16, err *error) {
 	if p == nil {
 		return
 	}
+	*err = errQuiet
+	if c.fell.Swap(true) {
+		return // it has been told
+	}
 	c.server.panics.Add(1)
 	c.server.panicked.say(slog.LevelError, "a handler panicked; its connection is closed", "api", kmsg.NameForKey(*key),
 		"listener", c.listener.Name, "from", c.socket.RemoteAddr().String(), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	*err = errQuiet
 	c.cancel(errQuiet)
 	c.socket.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -185,13 +186,19 @@ func TestAResetEndsAConnectionAtOnce(t *testing.T) {
 
 func TestAPanicCostsOneConnection(t *testing.T) {
 	boom := func() { panic("boom") }
+	var held atomic.Int32
 	for name, serve := range map[string]fake{
 		"when started": func(*api.Session, api.Request) (api.Finish, error) { boom(); return nil, nil },
 		"when finished": func(*api.Session, api.Request) (api.Finish, error) {
 			return func(context.Context) api.Answer { boom(); return api.Answer{} }, nil
 		},
 		"when let go of": func(*api.Session, api.Request) (api.Finish, error) {
-			return func(context.Context) api.Answer { return api.Answer{Release: boom} }, nil
+			return func(ctx context.Context) api.Answer {
+				if held.Add(1); held.Load() == 3 { // until then they gather
+					ctx.Done()
+				}
+				return api.Answer{Release: func() { held.Add(-1); boom() }}
+			}, nil
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -223,6 +230,9 @@ func TestAPanicCostsOneConnection(t *testing.T) {
 				other.Close()
 				r.stop()
 				r.given()
+				if n := held.Load(); n != 0 {
+					t.Errorf("%d answers are not let go of", n)
+				}
 			})
 		})
 	}

@@ -32,7 +32,9 @@ func (c *conn) write() error {
 			c.stopReading()
 		}
 	}
-	c.drop(out)
+	for len(out.releases) > 0 { // one that panics does not keep the others
+		c.drop(out)
+	}
 	if errors.Is(failed, os.ErrDeadlineExceeded) {
 		return errTooSlow
 	}
