@@ -35,6 +35,8 @@ long:
 
 fuzz:
 	$(GO) test -run xxx -fuzz FuzzCheck -fuzztime 60s ./wire/shape
+	$(GO) test -run xxx -fuzz FuzzFrame -fuzztime 60s -fuzzminimizetime 10x ./wire
+	$(GO) test -run xxx -fuzz FuzzStep -fuzztime 60s ./wire/sasl
 	$(GO) test -run xxx -fuzz FuzzCluster -fuzztime 60s ./shard/fact
 
 bench:
