@@ -34,7 +34,7 @@ long:
 	CYCLES=200 $(GO) test -tags e2e -count=1 -timeout 55m ./test/e2e
 
 # Every fuzz target for a minute: package and name.
-FUZZ = wire/shape:FuzzCheck batch:FuzzBatch storage/journal/file:FuzzOpen \
+FUZZ = wire/shape:FuzzCheck wire:FuzzFrame wire/sasl:FuzzStep batch:FuzzBatch storage/journal/file:FuzzOpen \
 	shard/fact:FuzzCluster shard/fact:FuzzPartition shard/fact:FuzzGroup \
 	config:FuzzProperties config:FuzzEndpoint cmd/milena:FuzzJAAS cmd/milena:FuzzFormat
 FUZZTIME ?= 60s

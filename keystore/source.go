@@ -19,22 +19,24 @@ import (
 const lookEvery = time.Second
 
 // Source gives a certificate to handshakes, and loads it anew when its files
-// change. A bad new one is told once, and the old one stays.
+// change or when it is told to. A bad new one is told once, and the old one stays.
 type Source struct {
 	files []string
 	load  func() (*tls.Certificate, error)
 	log   *slog.Logger
 
+	loading sync.Mutex
+	stamp   string // of the files that were tried last; guarded by loading
+
 	mu     sync.Mutex
 	cert   *tls.Certificate
-	stamp  string
 	looked time.Time
 }
 
 // NewSource loads a certificate: from the files of a listener's configuration
 // if it names any, else from the store's.
 func NewSource(t config.TLS, certFile, keyFile string, log *slog.Logger) (*Source, error) {
-	s := &Source{log: log}
+	s := &Source{log: log, looked: time.Now()}
 	switch {
 	case t.KeystoreLocation == "":
 		s.files = []string{certFile, keyFile}
@@ -49,11 +51,15 @@ func NewSource(t config.TLS, certFile, keyFile string, log *slog.Logger) (*Sourc
 		s.files = []string{t.KeystoreLocation}
 		s.load = func() (*tls.Certificate, error) { return fromJKS(t) }
 	}
+	s.stamp = s.now() // before loading: a change meanwhile is seen
 	cert, err := s.load()
 	if err != nil {
 		return nil, fmt.Errorf("certificate %s: %w", s.files[0], err)
 	}
-	s.cert, s.stamp = cert, s.now()
+	if err := ended(cert, time.Now()); err != nil {
+		log.Error("clients will refuse the certificate", "file", s.files[0], "err", err)
+	}
+	s.cert = cert
 	return s, nil
 }
 
@@ -113,25 +119,58 @@ func (s *Source) Config(minVersion uint16) *tls.Config {
 	}
 }
 
-// Certificate is the one to show now.
+// Certificate is the one to show now. One handshake a second looks at the
+// files; the others have what there is.
 func (s *Source) Certificate() *tls.Certificate {
+	if s.due(time.Now()) {
+		s.refresh(false)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	return s.cert
+}
+
+// Reload loads the certificate now, changed or not. Connections that are open
+// go on with theirs.
+func (s *Source) Reload() { s.refresh(true) }
+
+func (s *Source) due(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if now.Sub(s.looked) < lookEvery {
-		return s.cert
+		return false
 	}
 	s.looked = now
-	if stamp := s.now(); stamp != s.stamp {
-		s.stamp = stamp
-		if cert, err := s.load(); err != nil {
-			s.log.Error("the new certificate can't be used; the old one stays", "file", s.files[0], "err", err)
-		} else {
-			s.cert = cert
-			s.log.Info("certificate loaded anew", "file", s.files[0])
-		}
+	return true
+}
+
+func (s *Source) refresh(always bool) {
+	s.loading.Lock()
+	defer s.loading.Unlock()
+	stamp := s.now()
+	if stamp == s.stamp && !always {
+		return
 	}
-	return s.cert
+	s.stamp = stamp
+	cert, err := s.load()
+	if err == nil {
+		err = ended(cert, time.Now())
+	}
+	if err != nil {
+		s.log.Error("the new certificate can't be used; the old one stays", "file", s.files[0], "err", err)
+		return
+	}
+	s.mu.Lock()
+	s.cert = cert
+	s.mu.Unlock()
+	s.log.Info("certificate loaded anew", "file", s.files[0], "ends", cert.Leaf.NotAfter.Format(time.DateOnly))
+}
+
+func ended(cert *tls.Certificate, now time.Time) error {
+	if now.After(cert.Leaf.NotAfter) {
+		return fmt.Errorf("it ended on %s", cert.Leaf.NotAfter.Format(time.DateOnly))
+	}
+	return nil
 }
 
 // now is what the files look like: their times and sizes.

@@ -4,17 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
 	"milena/config"
-	"milena/keystore"
 	"milena/wire"
+	"milena/wire/sasl"
 )
-
-const tlsDir = "tls"
 
 // bindError says what to do about a port that can't be had.
 func bindError(name, address string, err error) error {
@@ -64,84 +60,16 @@ func mechanismsOf(l config.Listener) []string {
 	return nil
 }
 
-// certify makes sure that there is a certificate for every name and address
-// that clients use, and gives each TLS listener its source of certificates.
-func (s *Server) certify() error {
-	var needed bool
-	names := s.certificateNames()
-	for i := range s.sockets {
-		l := &s.sockets[i]
-		if l.Protocol != "SSL" && l.Protocol != "SASL_SSL" {
-			continue
-		}
-		needed = needed || l.Listener.TLS.KeystoreLocation == ""
-	}
-	if !needed && !s.instance.Secure {
-		return s.sources(nil)
-	}
-	store, err := keystore.Open(filepath.Join(s.place.dir, tlsDir), s.now())
+// open serves on the listeners that were bound.
+func (s *Server) open() error {
+	key, err := s.madeUpKey()
 	if err != nil {
 		return err
 	}
-	if err := store.Server(s.now(), names); err != nil {
-		return err
-	}
-	return s.sources(store)
-}
-
-func (s *Server) sources(store *keystore.Store) error {
-	for i := range s.sockets {
-		l := &s.sockets[i]
-		if l.Protocol != "SSL" && l.Protocol != "SASL_SSL" {
-			continue
-		}
-		var cert, key string
-		if store != nil {
-			cert, key = store.ServerFiles()
-		}
-		source, err := keystore.NewSource(l.Listener.TLS, cert, key, s.o.Log)
-		if err != nil {
-			return fmt.Errorf("listener %s: %w", l.Name, err)
-		}
-		l.TLS = source.Config(l.Listener.TLS.MinVersion)
-	}
-	return nil
-}
-
-// certificateNames are the names and addresses that clients may use: those
-// advertised, those bound, this machine's.
-func (s *Server) certificateNames() []string {
-	var names []string
-	if host, err := os.Hostname(); err == nil {
-		names = append(names, host)
-	}
-	for _, l := range s.sockets {
-		if l.Advertised != nil {
-			names = append(names, l.Advertised.Host)
-		}
-		host, _, err := net.SplitHostPort(l.Socket.Addr().String())
-		if err == nil && !net.ParseIP(host).IsUnspecified() {
-			names = append(names, host)
-			continue
-		}
-		addresses, err := net.InterfaceAddrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addresses {
-			if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLinkLocalUnicast() {
-				names = append(names, ip.IP.String())
-			}
-		}
-	}
-	return names
-}
-
-// open serves on the listeners that were bound.
-func (s *Server) open() error {
 	s.wire = wire.NewServer(wire.Options{
 		API:         s.api,
 		Users:       s.cluster.User,
+		MadeUp:      sasl.MadeUp{Key: key, Iterations: int(s.o.Config.Int("scram.iterations"))},
 		FrameMax:    int(s.o.Config.Int("socket.request.max.bytes")),
 		IdleMax:     s.o.Config.Millis("connections.max.idle.ms"),
 		Connections: int(s.o.Config.Int("max.connections")),

@@ -3,6 +3,8 @@ package server
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"milena/wire"
 )
 
 // metrics gathers what the rooms tell of themselves.
@@ -14,17 +16,14 @@ func (m *metrics) Describe(chan<- *prometheus.Desc) {}
 // Collect is part of prometheus.Collector.
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	s := m.server
-	wire, table := s.wire.Stats(), s.table.Stats()
+	stats, table := s.wire.Stats(), s.table.Stats()
 	journal, segments := s.engines.journal.Stats(), s.engines.store.Stats()
 	for _, v := range []struct {
 		name, help string
 		kind       prometheus.ValueType
 		value      float64
 	}{
-		{"milena_connections", "Connections now.", prometheus.GaugeValue, float64(wire.Connections)},
-		{"milena_connections_accepted_total", "Connections accepted.", prometheus.CounterValue, float64(wire.Accepted)},
-		{"milena_sign_ins_refused_total", "Sign-ins refused.", prometheus.CounterValue, float64(wire.Refused)},
-		{"milena_handler_panics_total", "Panics that cost a connection.", prometheus.CounterValue, float64(wire.Panics)},
+		{"milena_handler_panics_total", "Panics that cost a connection.", prometheus.CounterValue, float64(stats.Panics)},
 		{"milena_topics", "Topics.", prometheus.GaugeValue, float64(len(s.cluster.Topics()))},
 		{"milena_partitions_live", "Partitions that were used since the start.", prometheus.GaugeValue, float64(table.Partitions)},
 		{"milena_produced_batches_total", "Record batches that became durable.", prometheus.CounterValue, float64(table.Batches)},
@@ -45,8 +44,34 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	} {
 		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(v.name, v.help, nil, nil), v.kind, v.value)
 	}
+	collectWire(out, stats)
+	expiry := prometheus.NewDesc("milena_certificate_expires_seconds", "When the listener's certificate ends, in seconds since 1970.", []string{"listener"}, nil)
+	for name, source := range s.sources {
+		out <- prometheus.MustNewConstMetric(expiry, prometheus.GaugeValue, float64(source.Certificate().Leaf.NotAfter.Unix()), name)
+	}
+}
+
+// collectWire tells of connections by listener, and of requests by API.
+func collectWire(out chan<- prometheus.Metric, stats wire.Stats) {
+	for _, l := range stats.Listeners {
+		for _, v := range []struct {
+			name, help string
+			kind       prometheus.ValueType
+			value      float64
+		}{
+			{"milena_connections", "Connections now.", prometheus.GaugeValue, float64(l.Connections)},
+			{"milena_connections_accepted_total", "Connections accepted.", prometheus.CounterValue, float64(l.Accepted)},
+			{"milena_connections_turned_away_total", "Connections closed at once, for too many were open.", prometheus.CounterValue, float64(l.TurnedAway)},
+			{"milena_connections_failed_total", "Connections closed for something that was wrong.", prometheus.CounterValue, float64(l.Failed)},
+			{"milena_sign_ins_refused_total", "Sign-ins refused.", prometheus.CounterValue, float64(l.Refused)},
+			{"milena_received_bytes_total", "Bytes of requests.", prometheus.CounterValue, float64(l.Received)},
+			{"milena_sent_bytes_total", "Bytes of answers.", prometheus.CounterValue, float64(l.Sent)},
+		} {
+			out <- prometheus.MustNewConstMetric(prometheus.NewDesc(v.name, v.help, []string{"listener"}, nil), v.kind, v.value, l.Name)
+		}
+	}
 	requests := prometheus.NewDesc("milena_requests_total", "Requests started, by API.", []string{"api"}, nil)
-	for key, count := range wire.Requests {
+	for key, count := range stats.Requests {
 		out <- prometheus.MustNewConstMetric(requests, prometheus.CounterValue, float64(count), kmsg.NameForKey(key))
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"milena/config"
@@ -34,6 +36,7 @@ type Options struct {
 const drainTime = 10 * time.Second
 
 // Run starts an instance, waits until ctx ends or storage fails, and stops it.
+// A hang-up signal loads the certificates anew.
 func Run(ctx context.Context, o Options) error {
 	began := time.Now()
 	s, err := Start(ctx, o)
@@ -53,12 +56,27 @@ func Run(ctx context.Context, o Options) error {
 	if o.Ready != nil {
 		o.Ready(s)
 	}
-	select {
-	case <-ctx.Done():
-		o.Log.Info("stopping", "limit", drainTime)
-	case <-s.failed:
-	}
+	s.wait(ctx)
 	return failed(s.Stop())
+}
+
+func (s *Server) wait(ctx context.Context) {
+	hangUp := make(chan os.Signal, 1)
+	if len(s.sources) > 0 { // else it ends with its terminal
+		signal.Notify(hangUp, syscall.SIGHUP)
+		defer signal.Stop(hangUp)
+	}
+	for {
+		select {
+		case <-hangUp:
+			s.Reload()
+		case <-ctx.Done():
+			s.o.Log.Info("stopping", "limit", drainTime)
+			return
+		case <-s.failed:
+			return
+		}
+	}
 }
 
 // place is where an instance keeps its files.

@@ -12,6 +12,7 @@ import (
 	"milena/api"
 	"milena/config"
 	"milena/coordinator"
+	"milena/keystore"
 	"milena/machine/cluster"
 	"milena/partition"
 	"milena/shard"
@@ -41,6 +42,10 @@ type Server struct {
 
 	sockets     []wire.Listener
 	adminSocket net.Listener
+
+	certificates *keystore.Store // nil: no listener needs the instance's own
+	renewing     sync.Mutex
+	sources      map[string]*keystore.Source // by listener
 
 	listeners []bound
 	made      madeUser
@@ -211,6 +216,7 @@ func (s *Server) serve(ctx context.Context) error {
 			s.fail(err)
 		}
 	})
+	s.background.Go(func() { s.keepRenewed(background) })
 	s.groups.Start()
 	s.cluster.Start()
 	if s.o.Init {

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"context"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -54,75 +53,26 @@ func (p *pool) put(b []byte) {
 
 // frame is one request's bytes; it is a partition.Lease.
 type frame struct {
-	bytes  []byte
-	refs   atomic.Int32
-	server *Server
-	cost   int
+	bytes []byte
+	refs  atomic.Int32
+	pool  *pool
+	costs [2]cost
+}
+
+// cost is what a frame holds of a budget.
+type cost struct {
+	budget *budget
+	claim  claim
 }
 
 func (f *frame) Retain() { f.refs.Add(1) }
 
 func (f *frame) Release() {
 	if f.refs.Add(-1) == 0 {
-		f.server.budget.give(f.cost)
-		f.server.pool.put(f.bytes)
+		for _, c := range f.costs {
+			c.budget.give(c.claim)
+		}
+		f.pool.put(f.bytes)
 		f.bytes = nil
 	}
-}
-
-// budget bounds the bytes of requests under way. Small frames have a reserve of
-// their own.
-type budget struct {
-	mu      sync.Mutex
-	left    int
-	reserve int
-	waiters []chan struct{}
-}
-
-const (
-	inFlightBytes = 64 << 20
-	reserveBytes  = 4 << 20
-	smallFrame    = 16 << 10
-)
-
-// take waits until n bytes are there. A frame larger than the whole budget is
-// let in alone.
-func (b *budget) take(ctx context.Context, n int) bool {
-	for {
-		b.mu.Lock()
-		switch {
-		case b.left >= n || b.left == inFlightBytes:
-			b.left -= n
-			b.mu.Unlock()
-			return true
-		case n <= smallFrame && b.reserve >= n:
-			// small frames borrow; what they give back fills the reserve first
-			b.reserve -= n
-			b.mu.Unlock()
-			return true
-		}
-		wait := make(chan struct{})
-		b.waiters = append(b.waiters, wait)
-		b.mu.Unlock()
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return false
-		}
-	}
-}
-
-func (b *budget) give(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if short := reserveBytes - b.reserve; short > 0 {
-		back := min(short, n)
-		b.reserve += back
-		n -= back
-	}
-	b.left += n
-	for _, w := range b.waiters {
-		close(w)
-	}
-	b.waiters = nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +15,6 @@ import (
 
 	"milena/api"
 	"milena/wire/sasl"
-	"milena/wire/shape"
 )
 
 // login is how far a connection has signed in.
@@ -35,62 +36,90 @@ func (l *login) expired(now time.Time) bool { return !l.ends.IsZero() && now.Aft
 
 const reauthPause = time.Second // between two renewals
 
+// awaitsToken says that the next frame is a bare token.
+func (c *conn) awaitsToken() bool { return c.login.raw && !c.login.done }
+
 // signIn answers what comes before or around a login. handled false: the
 // request goes on to the API.
 func (c *conn) signIn(h header, body []byte, w *waiting) (handled bool, err error) {
 	l := &c.login
-	if err := shape.Check(h.key, h.version, body); err != nil {
-		return false, fmt.Errorf("request of API %d before login: %w", h.key, err)
-	}
-	switch h.key {
-	case int16(kmsg.SASLHandshake):
-		return true, c.handshakeSASL(h, body, w)
-	case int16(kmsg.SASLAuthenticate):
-		return true, c.authenticate(h, body, w)
-	}
+	isSASL := h.key == int16(kmsg.SASLHandshake) || h.key == int16(kmsg.SASLAuthenticate)
 	switch {
-	case l.done: // the session ended and was not renewed
-		return false, fmt.Errorf("%s did not sign in again within connections.max.reauth.ms", c.session.User)
-	case h.key == int16(kmsg.ApiVersions) && l.exchange == nil && !l.asked:
-		l.asked = h.version <= 5
+	case isSASL && !c.needsLogin():
+		w.finish = refuseSASL(h)
+		return true, nil
+	case h.key == int16(kmsg.SASLHandshake):
+		return true, c.handshakeSASL(h, body, w)
+	case h.key == int16(kmsg.SASLAuthenticate):
+		return true, c.authenticate(h, body, w)
+	case l.exchange != nil:
+		err := fmt.Errorf("request of API %d instead of a SASL token", h.key)
+		if !c.server.serves(h.key, h.version) {
+			return false, err
+		}
+		w.finish, w.last = illegalState(h), err
+		return true, nil
+	case l.done && l.expired(time.Now()):
+		return false, fmt.Errorf("%s did not sign in again within connections.max.reauth.ms", printable(c.session.User))
+	case l.done:
 		return false, nil
-	case l.exchange != nil: // kafka answers 34 in the API's own layout, then closes; the close is what counts
-		return false, errors.New("a request instead of a SASL token")
+	case h.key == int16(kmsg.ApiVersions) && !l.asked:
+		l.asked = c.server.serves(h.key, h.version) // else it may ask in a version that is
+		return false, nil
 	}
 	return false, fmt.Errorf("request of API %d before login", h.key)
+}
+
+// illegalState refuses a request in its own layout.
+func illegalState(h header) api.Finish {
+	req := kmsg.RequestForKey(h.key)
+	req.SetVersion(h.version)
+	resp := req.ResponseKind()
+	if code := reflect.ValueOf(resp).Elem().FieldByName("ErrorCode"); code.IsValid() {
+		code.SetInt(int64(kerr.IllegalSaslState.Code))
+	}
+	return told(resp)
 }
 
 func (c *conn) handshakeSASL(h header, body []byte, w *waiting) error {
 	req := kmsg.NewPtrSASLHandshakeRequest()
 	req.Version = h.version
-	if h.version < 0 || h.version > 1 || req.ReadFrom(body) != nil {
+	if !c.server.serves(h.key, h.version) || req.ReadFrom(body) != nil {
 		return errors.New("malformed SaslHandshake")
 	}
 	resp := req.ResponseKind().(*kmsg.SASLHandshakeResponse)
+	w.finish = told(resp)
 	l := &c.login
+	switch {
+	case l.exchange != nil:
+		resp.ErrorCode = kerr.IllegalSaslState.Code
+		w.last = errors.New("SaslHandshake instead of a SASL token")
+		return nil
+	case l.done && (c.listener.Reauth == 0 || !l.renewed.IsZero() && time.Since(l.renewed) < reauthPause):
+		resp.ErrorCode = kerr.IllegalSaslState.Code
+		return nil
+	}
 	resp.SupportedMechanisms = c.listener.Mechanisms
 	switch {
-	case l.done && c.listener.Reauth == 0, l.done && !l.renewed.IsZero() && time.Since(l.renewed) < reauthPause, l.exchange != nil:
-		resp.ErrorCode = kerr.IllegalSaslState.Code
-		return c.enqueue(*w, told(resp))
 	case !slices.Contains(c.listener.Mechanisms, req.Mechanism):
 		resp.ErrorCode = kerr.UnsupportedSaslMechanism.Code
-		c.refused(&sasl.Refusal{Reason: "mechanism is not enabled"}, req.Mechanism)
-		return c.enqueue(*w, told(resp))
+		w.last = errQuiet
+		c.refused(&sasl.Refusal{Reason: "the mechanism is not enabled on this listener"}, req.Mechanism)
+		return nil
 	case l.done && l.mechanism != req.Mechanism:
 		l.exchange = changed{}
 	default:
 		l.exchange = c.server.checker.New(req.Mechanism)
 	}
 	l.mechanism, l.raw = req.Mechanism, h.version == 0 && !l.done
-	return c.enqueue(*w, told(resp))
+	return nil
 }
 
-// changed refuses to sign in again by another mechanism.
+// changed refuses to sign in again by another mechanism. Kafka does it without a word.
 type changed struct{}
 
 func (changed) Step([]byte) ([]byte, bool, error) {
-	return nil, false, &sasl.Refusal{Text: "Cannot change the mechanism during re-authentication", Reason: "another mechanism"}
+	return nil, false, &sasl.Refusal{Reason: "another mechanism than at first"}
 }
 func (changed) User() string { return "" }
 
@@ -107,75 +136,67 @@ func refuseSASL(h header) api.Finish {
 		return told(resp)
 	}
 	resp := kmsg.NewPtrSASLAuthenticateResponse()
-	text := "SaslAuthenticate request received on a listener without SASL"
-	resp.Version, resp.ErrorCode, resp.ErrorMessage = h.version, kerr.IllegalSaslState.Code, &text
+	resp.Version = h.version
+	resp.ErrorCode, resp.ErrorMessage = refusal(kerr.IllegalSaslState, "SaslAuthenticate request received on a listener without SASL")
 	return told(resp)
 }
 
 // rawToken takes a bare token, of a client that spoke SaslHandshake version 0.
-func (c *conn) rawToken(f *frame) error {
-	w := waiting{raw: true, frame: f}
-	answer, done, err := c.step(f.bytes)
+func (c *conn) rawToken(w *waiting) error {
+	began := time.Now()
+	answer, done, err := c.login.exchange.Step(w.frame.bytes)
 	if err != nil {
-		f.Release()
-		return c.holdBack(err)
+		return c.holdBack(err, began)
 	}
 	if done {
 		c.signedIn()
 	}
-	return c.enqueue(w, func(context.Context) api.Answer { return api.Answer{Body: answer} })
+	w.raw = true
+	w.finish = func(context.Context) api.Answer { return api.Answer{Body: answer} }
+	return nil
 }
 
 func (c *conn) authenticate(h header, body []byte, w *waiting) error {
 	req := kmsg.NewPtrSASLAuthenticateRequest()
 	req.Version = h.version
-	if h.version < 0 || h.version > 2 || req.ReadFrom(body) != nil {
+	if !c.server.serves(h.key, h.version) || req.ReadFrom(body) != nil {
 		return errors.New("malformed SaslAuthenticate")
 	}
 	resp := req.ResponseKind().(*kmsg.SASLAuthenticateResponse)
-	if c.login.exchange == nil {
-		if !c.login.done {
-			return errors.New("SaslAuthenticate before SaslHandshake")
-		}
-		text := "SaslAuthenticate request received after successful authentication"
-		resp.ErrorCode, resp.ErrorMessage = kerr.IllegalSaslState.Code, &text
-		return c.enqueue(*w, told(resp))
+	w.finish = told(resp)
+	l := &c.login
+	switch {
+	case l.exchange == nil && l.done:
+		resp.ErrorCode, resp.ErrorMessage = refusal(kerr.IllegalSaslState, "SaslAuthenticate request received after successful authentication")
+		return nil
+	case l.exchange == nil:
+		return errors.New("SaslAuthenticate before SaslHandshake")
 	}
-	before := c.session.User
-	answer, done, err := c.step(req.SASLAuthBytes)
-	if err == nil && done && c.login.done && c.login.exchange.User() != before {
-		err = &sasl.Refusal{User: before, Reason: "another user",
-			Text: fmt.Sprintf("Cannot change principals during re-authentication from User.%s: User.%s", before, c.login.exchange.User())}
+	began := time.Now()
+	answer, done, err := l.exchange.Step(req.SASLAuthBytes)
+	if user := l.exchange.User(); err == nil && done && l.done && user != c.session.User {
+		err = &sasl.Refusal{User: c.session.User, Reason: "another user than at first",
+			Text: fmt.Sprintf("Cannot change principals during re-authentication from User.%s: User.%s", c.session.User, user)}
 	}
 	if err != nil {
-		held := c.holdBack(err)
-		var refusal *sasl.Refusal
-		text := "Authentication failed"
-		if errors.As(err, &refusal) {
-			text = refusal.Text
+		w.last = c.holdBack(err, began)
+		var refused *sasl.Refusal
+		if !errors.As(err, &refused) || refused.Text == "" {
+			return w.last
 		}
-		resp.ErrorCode, resp.ErrorMessage = kerr.SaslAuthenticationFailed.Code, &text
-		if err := c.enqueue(*w, told(resp)); err != nil {
-			return err
-		}
-		w.frame.Retain()
-		if err := c.enqueue(*w, func(context.Context) api.Answer { return api.Answer{Close: held} }); err != nil {
-			return err
-		}
-		return held
+		resp.ErrorCode, resp.ErrorMessage = refusal(kerr.SaslAuthenticationFailed, refused.Text)
+		return nil
 	}
-	resp.SASLAuthBytes = answer
-	if resp.SASLAuthBytes == nil {
-		resp.SASLAuthBytes = []byte{}
-	}
+	none := "" // as Kafka has it, not null
+	resp.SASLAuthBytes, resp.ErrorMessage = answer, &none
 	if done {
 		c.signedIn()
 		resp.SessionLifetimeMillis = c.listener.Reauth.Milliseconds()
 	}
-	return c.enqueue(*w, told(resp))
+	return nil
 }
 
-func (c *conn) step(token []byte) ([]byte, bool, error) { return c.login.exchange.Step(token) }
+func refusal(err *kerr.Error, text string) (int16, *string) { return err.Code, &text }
 
 func (c *conn) signedIn() {
 	l := &c.login
@@ -188,19 +209,19 @@ func (c *conn) signedIn() {
 	if c.listener.Reauth > 0 {
 		l.ends = now.Add(c.listener.Reauth)
 	}
-	c.net.SetDeadline(time.Time{}) //nolint:errcheck // a dead connection shows at once
 }
 
 // holdBack makes a refusal wait, the same time on every path and longer for who
-// guesses, and writes its one line.
-func (c *conn) holdBack(err error) error {
-	var refusal *sasl.Refusal
-	if !errors.As(err, &refusal) {
+// guesses, and writes its one line. The time counts from the token, so that how
+// long the check took does not show.
+func (c *conn) holdBack(err error, began time.Time) error {
+	var refused *sasl.Refusal
+	if !errors.As(err, &refused) {
 		return err
 	}
-	c.refused(refusal, c.login.mechanism)
-	delay := c.server.guess.failed(time.Now(), "ip "+c.host, "user "+refusal.User)
-	timer := time.NewTimer(delay)
+	c.refused(refused, c.login.mechanism)
+	delay := c.server.guess.failed(began, c.host, refused.User)
+	timer := time.NewTimer(time.Until(began.Add(delay)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -210,9 +231,9 @@ func (c *conn) holdBack(err error) error {
 }
 
 func (c *conn) refused(r *sasl.Refusal, mechanism string) {
-	c.server.refused.Add(1)
-	c.server.o.Log.Warn("sign-in refused", "user", printable(r.User), "mechanism", printable(mechanism),
-		"from", c.net.RemoteAddr().String(), "listener", c.listener.Name, "why", r.Reason)
+	c.counters.refused.Add(1)
+	c.server.refused.say(slog.LevelWarn, "sign-in refused", "user", printable(r.User), "mechanism", printable(mechanism),
+		"from", c.socket.RemoteAddr().String(), "listener", c.listener.Name, "why", r.Reason)
 }
 
 const printableMax = 100

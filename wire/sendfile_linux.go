@@ -8,10 +8,10 @@ import (
 	"milena/api"
 )
 
-// sendFile sends a file's range without a copy; false where that can't be. The
-// offset is explicit, for the same file is sent to many at once.
-func sendFile(c net.Conn, p api.Part) (bool, error) {
-	tcp, ok := c.(*net.TCPConn)
+// sendFromFile sends a file's range without a copy; false where that can't be.
+// The offset is explicit, for the same file is sent to many at once.
+func (c *conn) sendFromFile(p api.Part) (bool, error) {
+	tcp, ok := c.net.(*net.TCPConn)
 	if !ok {
 		return false, nil
 	}
@@ -25,6 +25,8 @@ func sendFile(c net.Conn, p api.Part) (bool, error) {
 	}
 	at, left := p.At, p.Length
 	var sendErr error
+	c.writeWithin(writeTime)
+	window := sendWindow
 	err = raw.Write(func(to uintptr) bool {
 		for left > 0 {
 			n, err := unix.Sendfile(int(to), int(fd), &at, left)
@@ -41,9 +43,14 @@ func sendFile(c net.Conn, p api.Part) (bool, error) {
 				return true
 			}
 			left -= n
+			if window -= n; window <= 0 {
+				window = sendWindow
+				c.writeWithin(writeTime)
+			}
 		}
 		return true
 	})
+	c.counters.sent.Add(uint64(p.Length - left))
 	if err == nil {
 		err = sendErr
 	}

@@ -2,11 +2,7 @@
 
 package wire
 
-import (
-	"net"
+import "milena/api"
 
-	"milena/api"
-)
-
-// sendFile is not known here: the range is copied.
-func sendFile(net.Conn, api.Part) (bool, error) { return false, nil }
+// sendFromFile is not known here: the range is copied.
+func (c *conn) sendFromFile(api.Part) (bool, error) { return false, nil }

@@ -3,9 +3,8 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
-	"io"
 	"net"
-	"time"
+	"os"
 
 	"milena/api"
 )
@@ -13,90 +12,76 @@ import (
 // Answers are gathered into one write, up to so many bytes.
 const gatherBytes = 256 << 10
 
-// write finishes requests in order, and sends what is ready.
-func (c *conn) write() (err error) {
-	defer c.caught(&err)
+// write finishes requests in order, and sends what is ready. After a failure
+// what waits is let go of and not answered.
+func (c *conn) write() error {
 	out := &output{conn: c}
+	var failed error
 	for w := range c.queue {
-		if err == nil {
-			err = c.answer(w, out)
+		if failed == nil {
+			failed = c.answer(w, out)
 		} else {
-			w.finish = nil
+			w.frame.Release()
 		}
-		w.frame.Release()
-		if err == nil && (len(c.queue) == 0 || out.size() >= gatherBytes) {
-			err = out.flush()
+		c.pending.Add(-1)
+		if failed == nil && (len(c.queue) == 0 || out.total >= gatherBytes) {
+			failed = c.flush(w.key, out)
 		}
-		if err != nil {
-			c.cancel(err)
+		if failed != nil {
+			c.cancel(failed)
 			c.stopReading()
 		}
 	}
-	if err == nil {
-		err = out.flush()
+	for len(out.releases) > 0 { // one that panics does not keep the others
+		c.drop(out)
 	}
-	out.drop()
-	return err
+	if errors.Is(failed, os.ErrDeadlineExceeded) {
+		return errTooSlow
+	}
+	return failed
 }
 
-// answer finishes one request. What is ready goes out before something waits.
-func (c *conn) answer(w waiting, out *output) error {
+// flush sends what is gathered.
+func (c *conn) flush(key int16, out *output) (err error) {
+	defer c.caught(&key, &err)
+	return out.flush()
+}
+
+// drop lets go of what a failure left.
+func (c *conn) drop(out *output) {
+	var err error // of a panic, and told
+	key := int16(noKey)
+	defer c.caught(&key, &err)
+	out.drop()
+}
+
+// answer finishes one request, and gathers its answer. What is ready goes out
+// before something waits.
+func (c *conn) answer(w waiting, out *output) (err error) {
+	defer c.caught(&w.key, &err)
+	defer w.frame.Release()
 	a := w.finish(withFlush{c.ctx, out})
-	if out.err != nil {
-		if a.Release != nil {
-			a.Release()
-		}
-		return out.err
+	if a.Release != nil {
+		out.releases = append(out.releases, a.Release)
 	}
 	switch {
+	case out.err != nil:
+		return out.err
 	case a.Close != nil:
 		out.flush() //nolint:errcheck // it closes anyway
 		return a.Close
 	case a.Silent:
 		return nil
 	}
-	size := len(a.Body)
-	for _, p := range a.Parts {
-		size += len(p.Bytes) + fileLength(p)
+	if err := out.answer(w, a); err != nil {
+		return err
 	}
-	head := 4
-	if w.flexible {
-		head++
-	}
-	if w.raw {
-		head = 0
-	}
-	out.head(size+head, w)
-	if a.Parts == nil {
-		out.bytes(a.Body)
-		if a.Release != nil {
-			out.releases = append(out.releases, a.Release)
-		}
-		return nil
-	}
-	for _, p := range a.Parts {
-		if p.File == nil {
-			out.bytes(p.Bytes)
-			continue
-		}
-		if err := out.file(p); err != nil {
-			if a.Release != nil {
-				a.Release()
-			}
+	if w.last != nil {
+		if err := out.flush(); err != nil {
 			return err
 		}
 	}
-	if a.Release != nil {
-		out.releases = append(out.releases, a.Release)
-	}
-	return nil
-}
-
-func fileLength(p api.Part) int {
-	if p.File == nil {
-		return 0
-	}
-	return p.Length
+	return w.last
 }
 
 // output gathers answers.
@@ -106,20 +91,43 @@ type output struct {
 	total    int
 	small    []byte // heads and small answers, one after the other
 	releases []func()
-	err      error
+	err      error // of a flush before a wait
 }
 
-func (o *output) size() int { return o.total }
-
-func (o *output) head(size int, w waiting) {
-	b := binary.BigEndian.AppendUint32(nil, uint32(size))
-	if !w.raw {
-		b = binary.BigEndian.AppendUint32(b, uint32(w.correlation))
-		if w.flexible {
-			b = append(b, 0)
+func (o *output) answer(w waiting, a api.Answer) error {
+	size := len(a.Body)
+	for _, p := range a.Parts {
+		size += len(p.Bytes)
+		if p.File != nil {
+			size += p.Length
 		}
 	}
-	o.bytes(b)
+	o.head(size, w)
+	o.bytes(a.Body)
+	for _, p := range a.Parts {
+		if p.File == nil {
+			o.bytes(p.Bytes)
+			continue
+		}
+		if err := o.file(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// head writes the length and the response header in front of a body.
+func (o *output) head(body int, w waiting) {
+	switch {
+	case w.raw:
+		o.bytes(binary.BigEndian.AppendUint32(nil, uint32(body)))
+	case w.flexible:
+		b := binary.BigEndian.AppendUint32(nil, uint32(body+5))
+		o.bytes(append(binary.BigEndian.AppendUint32(b, uint32(w.correlation)), 0))
+	default:
+		b := binary.BigEndian.AppendUint32(nil, uint32(body+4))
+		o.bytes(binary.BigEndian.AppendUint32(b, uint32(w.correlation)))
+	}
 }
 
 const smallPiece = 2 << 10
@@ -147,82 +155,34 @@ func (o *output) seal() {
 
 // file sends a file's range, behind what is gathered.
 func (o *output) file(p api.Part) error {
-	if err := o.flushKeeping(); err != nil {
+	if err := o.send(); err != nil {
 		return err
 	}
-	o.conn.net.SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // a dead connection shows below
-	sent, err := sendFile(o.conn.net, p)
-	if err == nil && !sent {
-		err = copyFile(o.conn.net, p)
-	}
-	return err
-}
-
-const copyBuffer = 256 << 10
-
-// copyFile sends a file's range through memory, in large writes.
-func copyFile(w io.Writer, p api.Part) error {
-	buf := make([]byte, min(copyBuffer, p.Length))
-	for at, left := p.At, p.Length; left > 0; {
-		n := min(left, len(buf))
-		if _, err := p.File.ReadAt(buf[:n], at); err != nil {
-			return err
-		}
-		if _, err := w.Write(buf[:n]); err != nil {
-			return err
-		}
-		at, left = at+int64(n), left-n
-	}
-	return nil
+	return o.conn.sendFile(p)
 }
 
 // flush sends what is gathered, and lets go of what it was.
 func (o *output) flush() error {
-	err := o.flushKeeping()
+	err := o.send()
 	o.drop()
 	return err
 }
 
-func (o *output) flushKeeping() error {
+func (o *output) send() error {
 	o.seal()
 	if len(o.pieces) == 0 {
 		return nil
 	}
 	pieces := o.pieces
 	o.pieces, o.total = nil, 0
-	o.conn.net.SetWriteDeadline(time.Now().Add(writeTime)) //nolint:errcheck // a dead connection shows at once
-	if len(pieces) == 1 {
-		_, err := o.conn.net.Write(pieces[0])
-		return err
-	}
-	if _, plain := o.conn.net.(*net.TCPConn); !plain { // TLS: one write, so that records are large
-		return writeJoined(o.conn.net, pieces)
-	}
-	_, err := pieces.WriteTo(o.conn.net)
-	return err
-}
-
-func writeJoined(w io.Writer, pieces net.Buffers) error {
-	var joined []byte
-	for _, p := range pieces {
-		if len(joined)+len(p) > copyBuffer && len(joined) > 0 {
-			if _, err := w.Write(joined); err != nil {
-				return err
-			}
-			joined = joined[:0]
-		}
-		joined = append(joined, p...)
-	}
-	_, err := w.Write(joined)
-	return err
+	return o.conn.sendAll(pieces)
 }
 
 // drop lets go of what was sent.
 func (o *output) drop() {
-	for _, release := range o.releases {
+	for len(o.releases) > 0 {
+		release := o.releases[0]
+		o.releases = o.releases[1:]
 		release()
 	}
-	o.releases = o.releases[:0]
 }
-
-var errShortFile = errors.New("a segment ended before its range did")

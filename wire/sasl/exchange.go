@@ -23,6 +23,9 @@ const (
 	plainKept  = 4096 // passwords that were right, remembered under a key of this process
 )
 
+// otherName is what both kinds of mechanisms say to who asks to be somebody else.
+const otherName = "Authentication failed: Client requested an authorization id that is different from username"
+
 // Refusal is why somebody was not signed in. Text goes to the client, Reason
 // into the log.
 type Refusal struct {
@@ -31,19 +34,33 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Text }
 
+// MadeUp is what users who are not there look like.
+type MadeUp struct {
+	Key        []byte // their salts come from it; empty: a random one, of this process alone
+	Iterations int    // as users have who are there; 0: the default
+}
+
 // Checker knows the users.
 type Checker struct {
 	users  func(name string) (*cluster.User, bool)
-	secret [32]byte // of this process: made-up salts, remembered passwords
+	madeUp MadeUp
+	secret [32]byte // of this process: remembered passwords
 
 	mu    sync.Mutex
 	right map[[32]byte]bool // MACs of user, verifier and password
 }
 
 // NewChecker makes a checker.
-func NewChecker(users func(name string) (*cluster.User, bool)) *Checker {
-	c := &Checker{users: users, right: make(map[[32]byte]bool)}
+func NewChecker(users func(name string) (*cluster.User, bool), madeUp MadeUp) *Checker {
+	c := &Checker{users: users, madeUp: madeUp, right: make(map[[32]byte]bool)}
 	rand.Read(c.secret[:])
+	if len(c.madeUp.Key) == 0 {
+		c.madeUp.Key = make([]byte, len(c.secret))
+		rand.Read(c.madeUp.Key)
+	}
+	if c.madeUp.Iterations == 0 {
+		c.madeUp.Iterations = IterationsDefault
+	}
 	return c
 }
 
@@ -54,10 +71,8 @@ func (c *Checker) verifier(name string, m cluster.Mechanism) (v cluster.Verifier
 			return v, true
 		}
 	}
-	h := hmac.New(hashOf(m), c.secret[:])
-	h.Write([]byte(name))
-	made := h.Sum(nil)
-	return cluster.Verifier{Iterations: IterationsDefault, Salt: made[:saltBytes], StoredKey: made, ServerKey: made}, false
+	made := mac(m, c.madeUp.Key, name)
+	return cluster.Verifier{Iterations: int32(c.madeUp.Iterations), Salt: made[:saltBytes], StoredKey: made, ServerKey: made}, false
 }
 
 // Exchange is one attempt to sign in.
@@ -102,7 +117,7 @@ func (p *plain) Step(token []byte) ([]byte, bool, error) {
 	case !p.checker.check(user, password):
 		return nil, false, &Refusal{User: user, Text: "Authentication failed: Invalid username or password", Reason: "unknown user or wrong password"}
 	case authzid != "" && authzid != user:
-		return nil, false, &Refusal{User: user, Text: "Authentication failed: Client requested an authorization id that is different from username", Reason: "asked to be somebody else"}
+		return nil, false, &Refusal{User: user, Text: otherName, Reason: "asked to be somebody else"}
 	}
 	p.user = user
 	return nil, true, nil
@@ -208,7 +223,7 @@ func (s *scram) begin(message string) ([]byte, error) {
 		return nil, s.refuse("malformed")
 	}
 	if id, asked := strings.CutPrefix(authzid, "a="); asked && unescape(id) != s.name || !asked && authzid != "" {
-		return nil, s.refuse("asked to be somebody else")
+		return nil, &Refusal{User: s.name, Text: otherName, Reason: "asked to be somebody else"}
 	}
 	var own [nonceBytes]byte
 	rand.Read(own[:])

@@ -27,7 +27,7 @@ func checker(t *testing.T) *Checker {
 		}
 		alice.Verifiers[m] = v
 	}
-	return NewChecker(func(name string) (*cluster.User, bool) { return alice, name == "alice" })
+	return NewChecker(func(name string) (*cluster.User, bool) { return alice, name == "alice" }, MadeUp{})
 }
 
 // signIn lets a client of another project sign in.
@@ -154,4 +154,128 @@ func TestAnotherNonceOrBindingIsRefused(t *testing.T) {
 			t.Errorf("%s: done %t, %v", name, done, err)
 		}
 	}
+}
+
+// What is sent to a user who is not there must not differ from what is sent to
+// one who is, now or after a restart.
+func TestAMadeUpUserIsLikeOthers(t *testing.T) {
+	challenge := func(c *Checker, mechanism, name string) (salt, iterations string) {
+		answer, done, err := c.New(mechanism).Step([]byte("n,,n=" + name + ",r=abc"))
+		if err != nil || done {
+			t.Fatalf("%s %s: done %t, %v", mechanism, name, done, err)
+		}
+		fields := strings.Split(string(answer), ",")
+		return fields[1], fields[2]
+	}
+	first, again, other := checker(t), checker(t), checker(t)
+	first.madeUp = MadeUp{Key: []byte("key"), Iterations: IterationsMin}
+	again.madeUp = first.madeUp
+	other.madeUp.Iterations = IterationsMin
+	for _, mechanism := range Mechanisms[1:] {
+		known, knownIterations := challenge(first, mechanism, "alice")
+		salt, iterations := challenge(first, mechanism, "nobody")
+		if len(salt) != len(known) || iterations != knownIterations {
+			t.Errorf("%s: %s %s, of a known user %s %s", mechanism, salt, iterations, known, knownIterations)
+		}
+		if after, _ := challenge(again, mechanism, "nobody"); after != salt {
+			t.Errorf("%s: another salt after a restart: %s, %s", mechanism, after, salt)
+		}
+		if b, _ := challenge(other, mechanism, "nobody"); b == salt {
+			t.Errorf("%s: without the key the salt is known", mechanism)
+		}
+		if b, _ := challenge(first, mechanism, "nobody2"); b == salt {
+			t.Errorf("%s: two users have one salt", mechanism)
+		}
+	}
+}
+
+// A user who has only one kind of verifier may use PLAIN, and cost no less when
+// the password is wrong.
+func TestPlainTakesEitherVerifier(t *testing.T) {
+	for _, m := range []cluster.Mechanism{cluster.ScramSHA256, cluster.ScramSHA512} {
+		v, err := NewVerifier(m, right, IterationsMin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bob := &cluster.User{Name: "bob", Verifiers: map[cluster.Mechanism]cluster.Verifier{m: v}}
+		c := NewChecker(func(name string) (*cluster.User, bool) { return bob, name == "bob" }, MadeUp{})
+		if _, done, err := c.New("PLAIN").Step([]byte("\x00bob\x00" + right)); err != nil || !done {
+			t.Errorf("%s: %t, %v", m.Name(), done, err)
+		}
+		if _, done, err := c.New("PLAIN").Step([]byte("\x00bob\x00wrong")); err == nil || done {
+			t.Errorf("%s: a wrong password is taken", m.Name())
+		}
+	}
+}
+
+// A password that was right once is not right after it was changed.
+func TestAChangedPasswordIsForgotten(t *testing.T) {
+	alice := &cluster.User{Name: "alice", Verifiers: make(map[cluster.Mechanism]cluster.Verifier)}
+	set := func(password string) {
+		v, err := NewVerifier(cluster.ScramSHA256, password, IterationsMin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alice.Verifiers[cluster.ScramSHA256] = v
+	}
+	there := true
+	c := NewChecker(func(string) (*cluster.User, bool) { return alice, there }, MadeUp{})
+	for _, step := range []struct {
+		set func()
+		old bool
+		new bool
+	}{
+		{func() { set("old") }, true, false},
+		{func() { set("new") }, false, true},
+		{func() { there = false }, false, false},
+	} {
+		step.set()
+		for range 2 { // the second time it may be remembered
+			for password, want := range map[string]bool{"old": step.old, "new": step.new} {
+				if _, done, _ := c.New("PLAIN").Step([]byte("\x00alice\x00" + password)); done != want {
+					t.Errorf("the %s password is right: %t, want %t", password, done, want)
+				}
+			}
+		}
+	}
+}
+
+func TestAVerifierHoldsNoPassword(t *testing.T) {
+	for _, m := range []cluster.Mechanism{cluster.ScramSHA256, cluster.ScramSHA512} {
+		a, errA := NewVerifier(m, right, IterationsDefault)
+		b, errB := NewVerifier(m, right, IterationsDefault)
+		if errA != nil || errB != nil || a.Iterations != 8192 || len(a.Salt) != saltBytes {
+			t.Fatalf("%d iterations, %d bytes of salt: %v %v", a.Iterations, len(a.Salt), errA, errB)
+		}
+		if bytes.Equal(a.Salt, b.Salt) || bytes.Equal(a.StoredKey, b.StoredKey) {
+			t.Errorf("%s: two verifiers of one password are the same", m.Name())
+		}
+		for _, part := range [][]byte{a.Salt, a.StoredKey, a.ServerKey} {
+			if bytes.Contains(part, []byte(right)) {
+				t.Errorf("%s: the password stands in it", m.Name())
+			}
+		}
+	}
+}
+
+func FuzzStep(f *testing.F) {
+	f.Add(uint8(0), []byte("\x00alice\x00"+right), []byte(""))
+	f.Add(uint8(1), []byte("n,,n=alice,r=abc"), []byte("c=biws,r=abc,p=AAAA"))
+	f.Add(uint8(2), []byte("n,a=al=2Cice,n=al=2Cice,r=abc,foo=bar"), []byte("c=,r=,p="))
+	f.Add(uint8(1), []byte(",,,"), []byte(",p="))
+	alice := &cluster.User{Name: "alice"}
+	f.Fuzz(func(t *testing.T, mechanism uint8, first, second []byte) {
+		c := NewChecker(func(name string) (*cluster.User, bool) { return alice, name == "alice" }, MadeUp{Iterations: 1})
+		e := c.New(Mechanisms[int(mechanism)%len(Mechanisms)])
+		for _, token := range [][]byte{first, second} { // nobody has a verifier, so nobody signs in
+			answer, done, err := e.Step(token)
+			var refused *Refusal
+			if done || err != nil && !errors.As(err, &refused) || err == nil && len(answer) == 0 || e.User() != "" {
+				t.Fatalf("done %t as %q, %q, %v", done, e.User(), answer, err)
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
 }

@@ -1,9 +1,11 @@
 package shape
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -39,7 +41,7 @@ func fill(v reflect.Value, r *rand.Rand) {
 	}
 }
 
-func everyRequest(t *testing.T, visit func(req kmsg.Request, body []byte)) {
+func everyRequest(t testing.TB, visit func(req kmsg.Request, body []byte)) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
 	for key := range layouts {
@@ -90,7 +92,86 @@ func TestTagBombsAreRefused(t *testing.T) {
 	}
 }
 
+// bombs are requests of few bytes that claim much.
+var bombs = []struct {
+	name         string
+	key, version int16
+	body         []byte
+}{
+	{"2^28 tags", 18, 3, []byte{1, 1, 0xff, 0xff, 0xff, 0x7f}},
+	{"a tag of 2^32-1 bytes", 18, 3, []byte{1, 1, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x0f}},
+	{"a varint without an end", 18, 3, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}},
+	{"2^31-1 topics", 3, 1, []byte{0x7f, 0xff, 0xff, 0xff}},
+	{"-2 topics", 3, 1, []byte{0xff, 0xff, 0xff, 0xfe}},
+	{"2^32-2 topics", 3, 9, []byte{0xff, 0xff, 0xff, 0xff, 0x0f}},
+	{"a topic of 32767 bytes", 3, 1, []byte{0, 0, 0, 1, 0x7f, 0xff}},
+	{"2^31-1 partitions", 0, 3, []byte{0xff, 0xff, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 'x', 0x7f, 0xff, 0xff, 0xff}},
+	{"a batch of 2^31-1 bytes", 0, 3, []byte{0xff, 0xff, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 'x', 0, 0, 0, 1, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff}},
+	{"a token of 2^31-1 bytes", 36, 0, []byte{0x7f, 0xff, 0xff, 0xff}},
+	{"null as a mechanism", 17, 1, []byte{0xff, 0xff}},
+	{"2^20 groups of nothing", 42, 0, append([]byte{0, 0x10, 0, 1}, make([]byte, 1<<21+2)...)},
+}
+
+func TestBombsAreRefused(t *testing.T) {
+	for _, b := range bombs {
+		allocated := testing.AllocsPerRun(1, func() {
+			if Check(b.key, b.version, b.body) == nil {
+				t.Errorf("%s is accepted", b.name)
+			}
+		})
+		if allocated > 10 {
+			t.Errorf("%s: refusing it takes %v allocations", b.name, allocated)
+		}
+	}
+}
+
+// What is accepted makes the codec allocate in proportion to the request.
+func TestWhatIsAcceptedCostsInProportion(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		key, version int16
+		element      []byte
+		head         []byte // in front of the count
+		tail         []byte
+	}{
+		{"topics of Metadata", 3, 9, []byte{1, 0}, nil, []byte{1, 0, 0, 0}},
+		{"topics of Produce", 0, 9, []byte{1, 1, 0}, []byte{0, 0, 1, 0, 0, 0, 0}, []byte{0}},
+		{"topics of OffsetCommit", 8, 8, []byte{1, 1, 0}, []byte{1, 0, 0, 0, 0, 1, 0}, []byte{0}},
+	} {
+		const n = 100_000
+		body := append([]byte(nil), tt.head...)
+		body = binary.AppendUvarint(body, n+1)
+		for range n {
+			body = append(body, tt.element...)
+		}
+		body = append(body, tt.tail...)
+		if err := Check(tt.key, tt.version, body); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		req := kmsg.RequestForKey(tt.key)
+		req.SetVersion(tt.version)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := req.ReadFrom(body); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 100*uint64(len(body)) {
+			t.Errorf("%s: %d bytes take %d", tt.name, len(body), took)
+		}
+	}
+}
+
 func FuzzCheck(f *testing.F) {
+	for _, b := range bombs {
+		f.Add(b.key, b.version, b.body)
+	}
+	everyRequest(f, func(req kmsg.Request, body []byte) {
+		if len(body) < 200 {
+			f.Add(req.Key(), req.GetVersion(), body)
+		}
+	})
 	f.Add(int16(18), int16(3), []byte{1, 1, 0xff, 0xff, 0xff, 0x7f})
 	f.Add(int16(3), int16(1), []byte{0xff, 0xff, 0xff, 0xfe})
 	f.Add(int16(0), int16(3), []byte{0xff, 0xff, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0})
