@@ -111,9 +111,14 @@ func (b *Broker) tune(l *Listener) error {
 	if !strings.HasSuffix(l.Protocol, "SSL") {
 		return nil
 	}
-	l.TLS.MinVersion = tls.VersionTLS12
-	if !slices.Contains(splitList(get("ssl.enabled.protocols")), "TLSv1.2") {
+	l.TLS.MinVersion, l.TLS.MaxVersion = tls.VersionTLS12, tls.VersionTLS13
+	switch enabled := splitList(get("ssl.enabled.protocols")); {
+	case len(enabled) == 0:
+		return fmt.Errorf("listener %s is %s but ssl.enabled.protocols is empty", l.Name, l.Protocol)
+	case !slices.Contains(enabled, "TLSv1.2"):
 		l.TLS.MinVersion = tls.VersionTLS13
+	case !slices.Contains(enabled, "TLSv1.3"):
+		l.TLS.MaxVersion = tls.VersionTLS12
 	}
 	if location := get("ssl.keystore.location"); location != "" {
 		l.TLS.KeystoreLocation = location

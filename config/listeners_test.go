@@ -79,6 +79,8 @@ func TestAListenersOwnKeysBeatTheInstances(t *testing.T) {
 		"listener.name.reauth.connections.max.reauth.ms=2500",
 		"listener.name.sasl_ssl.ssl.keystore.location=/k.pem",
 		"listener.name.sasl_ssl.ssl.keystore.type=PEM",
+		"listener.name.sasl_ssl.ssl.enabled.protocols=TLSv1.2",
+		"listener.name.reauth.ssl.enabled.protocols=TLSv1.2",
 		"ssl.enabled.protocols=TLSv1.3")
 	listeners, err := b.Listeners(true)
 	if err != nil {
@@ -88,7 +90,7 @@ func TestAListenersOwnKeysBeatTheInstances(t *testing.T) {
 	if fmt.Sprint(secure.Mechanisms) != "[PLAIN]" || secure.Reauth != 0 {
 		t.Errorf("SASL_SSL has %v and %v, want the instance's", secure.Mechanisms, secure.Reauth)
 	}
-	if secure.TLS != (TLS{KeystoreLocation: "/k.pem", KeystoreType: "PEM", MinVersion: tls.VersionTLS13}) {
+	if secure.TLS != (TLS{KeystoreLocation: "/k.pem", KeystoreType: "PEM", MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}) {
 		t.Errorf("SASL_SSL has TLS %+v", secure.TLS)
 	}
 	if fmt.Sprint(reauth.Mechanisms) != "[SCRAM-SHA-256 SCRAM-SHA-512]" || reauth.Reauth != 2500*time.Millisecond {

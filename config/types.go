@@ -86,4 +86,5 @@ type TLS struct {
 	KeystorePassword string
 	KeyPassword      string
 	MinVersion       uint16
+	MaxVersion       uint16
 }

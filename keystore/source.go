@@ -111,10 +111,12 @@ func fromJKS(t config.TLS) (*tls.Certificate, error) {
 	return nil, errors.New("it holds no private key")
 }
 
-// Config is a TLS configuration that asks this source.
-func (s *Source) Config(minVersion uint16) *tls.Config {
+// Config is a TLS configuration that asks this source. A newest version of 0
+// is the newest there is.
+func (s *Source) Config(oldest, newest uint16) *tls.Config {
 	return &tls.Config{
-		MinVersion:     max(minVersion, tls.VersionTLS12),
+		MinVersion:     max(oldest, tls.VersionTLS12),
+		MaxVersion:     newest,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.Certificate(), nil },
 	}
 }

@@ -41,7 +41,7 @@ func write(t *testing.T, file string, content []byte) {
 func shown(t *testing.T, s *Source) string {
 	t.Helper()
 	time.Sleep(lookEvery)
-	cert, err := s.Config(0).GetCertificate(&tls.ClientHelloInfo{})
+	cert, err := s.Config(0, 0).GetCertificate(&tls.ClientHelloInfo{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func (s *Server) certify() error {
 			return fmt.Errorf("listener %s: %w", l.Name, err)
 		}
 		s.sources[l.Name] = source
-		l.TLS = source.Config(l.Listener.TLS.MinVersion)
+		l.TLS = source.Config(l.Listener.TLS.MinVersion, l.Listener.TLS.MaxVersion)
 	}
 	return nil
 }
