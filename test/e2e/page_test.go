@@ -284,6 +284,15 @@ func TestWhatGoesWrongIsSaidByClientAndBroker(t *testing.T) {
 			}
 		})
 	}
+	t.Run("no sign-in where one is asked for", func(t *testing.T) {
+		w := way{protocol: "PLAINTEXT", servers: []string{i.addr["SASL_PLAINTEXT"]}, topic: "t", group: "g"}
+		out, err := python(t, dir, w.fill(t, program(t, producerPlain))).CombinedOutput()
+		// Which of the two the client raises depends on how far its probe came.
+		if err == nil || !strings.Contains(string(out), "kafka.errors.NoBrokersAvailable") && !strings.Contains(string(out), "kafka.errors.UnrecognizedBrokerVersion") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		i.logs("connection closed", "SASL_PLAINTEXT")
+	})
 	t.Run("wrong CA", func(t *testing.T) {
 		other := secure(t).certificate()
 		out, err := python(t, other, sasl.fill(t, program(t, producerSASL))).CombinedOutput()
