@@ -186,7 +186,7 @@ func TestAResetEndsAConnectionAtOnce(t *testing.T) {
 
 func TestAPanicCostsOneConnection(t *testing.T) {
 	boom := func() { panic("boom") }
-	var held atomic.Int32
+	var made, held atomic.Int32
 	for name, serve := range map[string]fake{
 		"when started": func(*api.Session, api.Request) (api.Finish, error) { boom(); return nil, nil },
 		"when finished": func(*api.Session, api.Request) (api.Finish, error) {
@@ -194,9 +194,10 @@ func TestAPanicCostsOneConnection(t *testing.T) {
 		},
 		"when let go of": func(*api.Session, api.Request) (api.Finish, error) {
 			return func(ctx context.Context) api.Answer {
-				if held.Add(1); held.Load() == 3 { // until then they gather
-					ctx.Done()
+				if made.Add(1) == 3 { // until then they gather
+					ctx.Done() // and here one of them may panic: then this answer is never made
 				}
+				held.Add(1)
 				return api.Answer{Release: func() { held.Add(-1); boom() }}
 			}, nil
 		},

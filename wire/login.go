@@ -45,6 +45,8 @@ func (c *conn) signIn(h header, body []byte, w *waiting) (handled bool, err erro
 	l := &c.login
 	isSASL := h.key == int16(kmsg.SASLHandshake) || h.key == int16(kmsg.SASLAuthenticate)
 	switch {
+	case isSASL && !c.needsLogin() && !c.server.serves(h.key, h.version):
+		return false, nil // refused as every version is that is not served
 	case isSASL && !c.needsLogin():
 		w.finish = refuseSASL(h)
 		return true, nil
@@ -128,7 +130,8 @@ func told(resp kmsg.Response) api.Finish {
 	return func(context.Context) api.Answer { return api.Answer{Body: resp.AppendTo(nil)} }
 }
 
-// refuseSASL answers SASL requests on a listener without SASL.
+// refuseSASL answers SASL requests on a listener without SASL. Everybody counts
+// as signed in there, so the text is Kafka's for that.
 func refuseSASL(h header) api.Finish {
 	if h.key == int16(kmsg.SASLHandshake) {
 		resp := kmsg.NewPtrSASLHandshakeResponse()
@@ -137,7 +140,7 @@ func refuseSASL(h header) api.Finish {
 	}
 	resp := kmsg.NewPtrSASLAuthenticateResponse()
 	resp.Version = h.version
-	resp.ErrorCode, resp.ErrorMessage = refusal(kerr.IllegalSaslState, "SaslAuthenticate request received on a listener without SASL")
+	resp.ErrorCode, resp.ErrorMessage = refusal(kerr.IllegalSaslState, "SaslAuthenticate request received after successful authentication")
 	return told(resp)
 }
 
