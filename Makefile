@@ -3,7 +3,7 @@
 # at full size.
 GO ?= go
 
-.PHONY: build check test unit e2e long fuzz bench
+.PHONY: build check test unit e2e golden long fuzz bench
 
 build:
 	CGO_ENABLED=0 $(GO) build ./cmd/milena
@@ -24,6 +24,10 @@ e2e:
 	scripts/install-test-tools
 	$(GO) test -tags e2e -count=1 -timeout 30m ./test/e2e
 
+# golden: what Apache Kafka answered, case by case.
+golden:
+	$(GO) test -tags e2e -count=1 -timeout 10m ./test/golden
+
 test: check
 	scripts/install-test-tools
 	$(GO) test -tags e2e -count=1 -timeout 40m ./test/e2e
@@ -31,6 +35,7 @@ test: check
 long:
 	scripts/install-test-tools
 	$(GO) test -race -count=3 ./...
+	$(GO) test -tags e2e -count=1 -timeout 10m ./test/golden
 	CYCLES=200 $(GO) test -tags e2e -count=1 -timeout 55m ./test/e2e
 
 # Every fuzz target for a minute: package and name.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -21,7 +22,8 @@ type Handlers struct {
 	Configs Configs
 	Log     *slog.Logger
 
-	rows map[int16]row
+	rows     map[int16]row
+	produces *sync.Pool // of *produced
 }
 
 // Configs is what handlers ask of the configuration.
@@ -43,7 +45,7 @@ type row struct {
 // the compatibility page derive from it.
 func table() []row {
 	return []row{
-		later(0, 13, (*Handlers).produce),
+		byHand(0, 0, 13, (*Handlers).produce),
 		reply(4, 18, (*Handlers).fetch),
 		reply(0, 11, (*Handlers).listOffsets),
 		reply(0, 13, (*Handlers).metadata),
@@ -57,7 +59,7 @@ func table() []row {
 		reply(0, 6, (*Handlers).describeGroups),
 		reply(0, 5, (*Handlers).listGroups),
 		elsewhere(17, 0, 1), // SaslHandshake: wire
-		reply(0, 5, (*Handlers).apiVersions),
+		later(0, 5, (*Handlers).apiVersions),
 		reply(0, 7, (*Handlers).createTopics),
 		reply(0, 6, (*Handlers).deleteTopics),
 		reply(0, 5, (*Handlers).initProducerID),
@@ -97,19 +99,27 @@ func reply[T any, P request[T]](min, max int16, handle func(*Handlers, context.C
 			return nil, err
 		}
 		session := *s
+		session.received = r.Received
 		return func(ctx context.Context) Answer { return handle(h, ctx, &session, req).answer() }, nil
 	}}
 }
 
-// later is a row of an API that takes its place when it is started.
-func later[T any, P request[T]](min, max int16, start func(*Handlers, *Session, P, Request) (Finish, error)) row {
+// later is a row of an API that does its work when it is started, and only
+// answers later.
+func later[T any, P request[T]](min, max int16, start func(*Handlers, *Session, P) answer) row {
 	return row{P(new(T)).Key(), min, max, func(h *Handlers, s *Session, r Request) (Finish, error) {
 		req, err := decode[T, P](r)
 		if err != nil {
 			return nil, err
 		}
-		return start(h, s, req, r)
+		answer := start(h, s, req)
+		return func(context.Context) Answer { return answer.answer() }, nil
 	}}
+}
+
+// byHand is a row of an API that reads its requests itself.
+func byHand(key, min, max int16, start func(*Handlers, *Session, Request) (Finish, error)) row {
+	return row{key, min, max, start}
 }
 
 // elsewhere is a row of an API that another room answers.
@@ -152,7 +162,7 @@ func (h *Handlers) Versions() []VersionRange {
 
 // New makes handlers ready to serve.
 func New(h Handlers) *Handlers {
-	h.rows = make(map[int16]row)
+	h.rows, h.produces = make(map[int16]row), newPool()
 	for _, r := range table() {
 		h.rows[r.key] = r
 	}

@@ -24,19 +24,28 @@ func (h *Handlers) code(err error) int16 {
 	return kerr.UnknownServerError.Code
 }
 
-// message is what a client may read of an error: the text behind its code.
-func message(err error) *string {
-	if err == nil {
+// detail is what an error says beyond its code; nil if nothing.
+func detail(err error) *string {
+	var known *kerr.Error
+	if !errors.As(err, &known) {
 		return nil
+	}
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), known.Error()), ": ")
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+// message is what a client may read of an error: its detail, else what its code
+// means.
+func message(err error) *string {
+	if text := detail(err); text != nil || err == nil {
+		return text
 	}
 	var known *kerr.Error
 	if !errors.As(err, &known) {
 		return nil
 	}
-	text := strings.TrimPrefix(err.Error(), known.Error())
-	text = strings.TrimPrefix(text, ": ")
-	if text == "" {
-		text = known.Description
-	}
-	return &text
+	return &known.Description
 }

@@ -14,6 +14,15 @@ import (
 
 func millis(ms int32) time.Duration { return time.Duration(ms) * time.Millisecond }
 
+const reasonMax = 255 // bytes of a reason that are kept
+
+func reason(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return cut(*text, reasonMax)
+}
+
 // joinGroup waits until the member's generation is complete.
 //
 // v0-9: v1 has a rebalance timeout, v4 tells new members their id first, v5
@@ -24,7 +33,7 @@ func (h *Handlers) joinGroup(ctx context.Context, s *Session, req *kmsg.JoinGrou
 	join := classic.Join{
 		Member: req.MemberID, Instance: req.InstanceID, ClientID: s.ClientID, Host: "/" + s.Host,
 		ProtocolType: req.ProtocolType, SessionTimeout: millis(req.SessionTimeoutMillis), RebalanceTimeout: millis(req.RebalanceTimeoutMillis),
-		NeedsMemberID: req.Version >= 4, SkipsAssignment: req.Version >= 9,
+		NeedsMemberID: req.Version >= 4, SkipsAssignment: req.Version >= 9, Reason: reason(req.Reason),
 	}
 	if req.Version == 0 {
 		join.RebalanceTimeout = join.SessionTimeout
@@ -115,7 +124,7 @@ func (h *Handlers) leaveGroup(ctx context.Context, _ *Session, req *kmsg.LeaveGr
 		leavers = append(leavers, classic.Leaver{Member: req.MemberID})
 	}
 	for _, m := range req.Members {
-		leavers = append(leavers, classic.Leaver{Member: m.MemberID, Instance: m.InstanceID})
+		leavers = append(leavers, classic.Leaver{Member: m.MemberID, Instance: m.InstanceID, Reason: reason(m.Reason)})
 	}
 	errs, err := h.Groups.Leave(ctx, req.Group, leavers)
 	switch {
@@ -192,12 +201,8 @@ func (h *Handlers) deleteGroups(ctx context.Context, _ *Session, req *kmsg.Delet
 	resp := req.ResponseKind().(*kmsg.DeleteGroupsResponse)
 	for _, id := range req.Groups {
 		one := kmsg.NewDeleteGroupsResponseGroup()
-		one.Group = id
-		if id == "" {
-			one.ErrorCode = kerr.InvalidGroupID.Code
-		} else {
-			one.ErrorCode = h.code(h.Groups.Delete(ctx, id))
-		}
+		err := h.Groups.Delete(ctx, id)
+		one.Group, one.ErrorCode, one.ErrorMessage = id, h.code(err), message(err)
 		resp.Groups = append(resp.Groups, one)
 	}
 	return body{resp}

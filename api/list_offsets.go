@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"milena/coordinator"
 	"milena/partition"
 )
 
@@ -21,56 +22,77 @@ const (
 
 // listOffsets finds offsets by time.
 //
-// v0-11: v0 answers with a list, v4 has leader epochs, v6 is flexible.
+// v0-11: v0 answers with a list, v1 with a time, v4 has leader epochs, v6 is
+// flexible, v7 finds the largest time, v8-11 know tiers (there are none).
 func (h *Handlers) listOffsets(ctx context.Context, _ *Session, req *kmsg.ListOffsetsRequest) answer {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
-	seen := make(map[string]map[int32]int)
+	times := make(map[coordinator.TopicPartition]int)
 	for _, t := range req.Topics {
-		if seen[t.Topic] == nil {
-			seen[t.Topic] = make(map[int32]int)
-		}
 		for _, p := range t.Partitions {
-			seen[t.Topic][p.Partition]++
+			times[coordinator.TopicPartition{Topic: t.Topic, Partition: p.Partition}]++
 		}
 	}
+	spots := make(map[string]int) // of topics in the answer
 	for _, t := range req.Topics {
-		out := kmsg.NewListOffsetsResponseTopic()
-		out.Topic = t.Topic
-		for _, p := range t.Partitions {
-			if seen[t.Topic][p.Partition] < 0 {
-				continue
-			}
-			one := kmsg.NewListOffsetsResponseTopicPartition()
-			one.Partition, one.Offset, one.Timestamp, one.LeaderEpoch = p.Partition, -1, -1, -1
-			if seen[t.Topic][p.Partition] > 1 {
-				seen[t.Topic][p.Partition] = -1
-				one.ErrorCode = kerr.InvalidRequest.Code
-			} else {
-				one.ErrorCode = h.code(h.offsetAt(ctx, req.Version, t.Topic, p, &one))
-			}
-			out.Partitions = append(out.Partitions, one)
+		spot, ok := spots[t.Topic]
+		if !ok {
+			spot = len(resp.Topics)
+			spots[t.Topic] = spot
+			out := kmsg.NewListOffsetsResponseTopic()
+			out.Topic = t.Topic
+			resp.Topics = append(resp.Topics, out)
 		}
-		resp.Topics = append(resp.Topics, out)
+		for _, p := range t.Partitions {
+			at := coordinator.TopicPartition{Topic: t.Topic, Partition: p.Partition}
+			if n := times[at]; n > 0 {
+				resp.Topics[spot].Partitions = append(resp.Topics[spot].Partitions, h.listOffset(ctx, req, t.Topic, p, n > 1))
+			}
+			delete(times, at) // a partition is answered once
+		}
 	}
 	return body{resp}
 }
 
-func (h *Handlers) offsetAt(ctx context.Context, version int16, name string, p kmsg.ListOffsetsRequestTopicPartition, one *kmsg.ListOffsetsResponseTopicPartition) error {
-	log, err := h.log(name, p.Partition)
-	if err != nil {
-		return err
+func (h *Handlers) listOffset(ctx context.Context, req *kmsg.ListOffsetsRequest, topic string, p kmsg.ListOffsetsRequestTopicPartition, twice bool) kmsg.ListOffsetsResponseTopicPartition {
+	one := kmsg.NewListOffsetsResponseTopicPartition()
+	one.Partition, one.Offset, one.Timestamp, one.LeaderEpoch = p.Partition, -1, -1, -1
+	if twice {
+		one.ErrorCode = kerr.InvalidRequest.Code
+		return one
 	}
-	bounds := log.Bounds()
-	switch {
-	case version >= 4 && p.CurrentLeaderEpoch >= 0 && p.CurrentLeaderEpoch < bounds.Epoch:
+	log, err := h.log(topic, p.Partition)
+	if err == nil {
+		err = offsetError(req, p, log.Bounds().Epoch)
+	}
+	if err == nil {
+		err = findOffset(ctx, log, p.Timestamp, &one)
+	}
+	if one.ErrorCode = h.code(err); err == nil && req.Version == 0 {
+		one.OldStyleOffsets = oldOffsets(p, log.Bounds(), one.Offset)
+	}
+	return one
+}
+
+// offsetError refuses who knows another leader, and times that mean something
+// only in later versions.
+func offsetError(req *kmsg.ListOffsetsRequest, p kmsg.ListOffsetsRequestTopicPartition, epoch int32) error {
+	switch version := req.Version; {
+	case req.IsolationLevel < 0 || req.IsolationLevel > 1:
+		return kerr.InvalidRequest
+	case version >= 4 && p.CurrentLeaderEpoch >= 0 && p.CurrentLeaderEpoch < epoch:
 		return kerr.FencedLeaderEpoch
-	case version >= 4 && p.CurrentLeaderEpoch > bounds.Epoch:
+	case version >= 4 && p.CurrentLeaderEpoch > epoch:
 		return kerr.UnknownLeaderEpoch
 	case p.Timestamp == maxTimestamp && version < 7, p.Timestamp == earliestLocal && version < 8,
 		p.Timestamp == latestTiered && version < 9, p.Timestamp == earliestUploaded && version < 11, p.Timestamp < earliestUploaded:
 		return kerr.UnsupportedVersion
 	}
-	switch p.Timestamp {
+	return nil
+}
+
+func findOffset(ctx context.Context, log partition.Log, time int64, one *kmsg.ListOffsetsResponseTopicPartition) (err error) {
+	bounds := log.Bounds()
+	switch time {
 	case latestOffset:
 		one.Offset = bounds.HighWatermark
 	case earliestOffset, earliestLocal:
@@ -79,19 +101,21 @@ func (h *Handlers) offsetAt(ctx context.Context, version int16, name string, p k
 	case maxTimestamp:
 		one.Offset, one.Timestamp, err = log.MaxTimestamp(ctx)
 	default:
-		one.Offset, one.Timestamp, err = log.OffsetAt(ctx, p.Timestamp)
+		one.Offset, one.Timestamp, err = log.OffsetAt(ctx, time)
 	}
 	if one.Offset >= 0 {
 		one.LeaderEpoch = bounds.Epoch
-		if version == 0 {
-			one.OldStyleOffsets = oldOffsets(p, bounds, one.Offset)
-		}
 	}
 	return err
 }
 
-// oldOffsets is what version 0 answers: offsets, newest first, as many as asked for.
+// oldOffsets is what version 0 answers: offsets, newest first, as many as asked
+// for. Behind the latest stands the earliest. By time it is the offset before
+// which every record is older; Kafka knew it by segment only.
 func oldOffsets(p kmsg.ListOffsetsRequestTopicPartition, bounds partition.Bounds, offset int64) []int64 {
+	if offset < 0 {
+		offset = bounds.HighWatermark
+	}
 	offsets := []int64{offset}
 	if p.Timestamp == latestOffset && bounds.Start != offset {
 		offsets = append(offsets, bounds.Start)

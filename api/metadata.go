@@ -178,7 +178,11 @@ func (h *Handlers) findCoordinator(_ context.Context, s *Session, req *kmsg.Find
 		err = kerr.InvalidRequest
 	}
 	code, node, at := int16(0), h.Cluster.NodeID(), s.Advertised
-	var text *string
+	none := "NONE" // what Kafka says up to v3 when nothing is wrong
+	text := &none
+	if req.Version >= 4 {
+		text = nil
+	}
 	if err != nil {
 		code, node, at, text = h.code(err), -1, Address{Port: -1}, message(err)
 	}

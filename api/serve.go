@@ -20,6 +20,8 @@ type Session struct {
 
 	// Advertised is where this client reaches this broker.
 	Advertised Address
+
+	received time.Time // when the request came, in the copy that its handler gets
 }
 
 // Address is a host and a port as a client dials them.
