@@ -50,22 +50,22 @@ func Run(ctx context.Context, o Options) error {
 		}
 		return failed(err)
 	}
+	hangUp := make(chan os.Signal, 1)
+	if len(s.sources) > 0 { // else it ends with its terminal
+		signal.Notify(hangUp, syscall.SIGHUP) // before anybody is told that it runs
+		defer signal.Stop(hangUp)
+	}
 	if o.Out != nil {
 		s.card(time.Since(began)).print(o.Out)
 	}
 	if o.Ready != nil {
 		o.Ready(s)
 	}
-	s.wait(ctx)
+	s.wait(ctx, hangUp)
 	return failed(s.Stop())
 }
 
-func (s *Server) wait(ctx context.Context) {
-	hangUp := make(chan os.Signal, 1)
-	if len(s.sources) > 0 { // else it ends with its terminal
-		signal.Notify(hangUp, syscall.SIGHUP)
-		defer signal.Stop(hangUp)
-	}
+func (s *Server) wait(ctx context.Context, hangUp <-chan os.Signal) {
 	for {
 		select {
 		case <-hangUp:
