@@ -30,7 +30,7 @@ golden:
 
 test: check
 	scripts/install-test-tools
-	$(GO) test -tags e2e -count=1 -timeout 40m ./test/e2e
+	$(GO) test -tags e2e -count=1 -timeout 40m ./test/e2e ./test/mutants
 
 long:
 	scripts/install-test-tools
