@@ -54,8 +54,8 @@ func (c card) print(out io.Writer) {
 	for _, l := range c.Listeners {
 		fmt.Fprintf(w, "  %s\t%s\t%s\n", l.Protocol, reachable(l.Address), strings.Join(l.Mechanisms, ", "))
 	}
-	fmt.Fprintf(w, "  metrics\thttp://%s/metrics\t\n", c.Admin)
-	fmt.Fprintf(w, "  data\t%s\t\n", c.where())
+	fmt.Fprintf(w, "  metrics\thttp://%s/metrics\n", c.Admin)
+	fmt.Fprintf(w, "  data\t%s\n", c.where())
 	w.Flush()
 	if c.User != "" {
 		c.printUser(out)
