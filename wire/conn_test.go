@@ -194,9 +194,10 @@ func TestAPanicCostsOneConnection(t *testing.T) {
 		},
 		"when let go of": func(*api.Session, api.Request) (api.Finish, error) {
 			return func(ctx context.Context) api.Answer {
-				if held.Add(1); held.Load() == 3 { // until then they gather
+				if held.Load() == 3 { // until then they may gather
 					ctx.Done()
 				}
+				held.Add(1)
 				return api.Answer{Release: func() { held.Add(-1); boom() }}
 			}, nil
 		},
