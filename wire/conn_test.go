@@ -194,7 +194,10 @@ func TestAPanicCostsOneConnection(t *testing.T) {
 		},
 		"when let go of": func(*api.Session, api.Request) (api.Finish, error) {
 			return func(ctx context.Context) api.Answer {
-				if held.Load() == 3 { // until then they may gather
+				switch held.Load() {
+				case 0:
+					time.Sleep(time.Second) // meanwhile the others queue
+				case 3: // until then they gather
 					ctx.Done()
 				}
 				held.Add(1)
