@@ -287,6 +287,27 @@ func TestAStopEndsLongPollsAtOnce(t *testing.T) {
 	})
 }
 
+func TestAStopIsSeenByAReaderThatWasBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes = time.Second
+		r := run(t, func(*api.Session, api.Request) (api.Finish, error) {
+			time.Sleep(takes)
+			return answering(nil), nil
+		}, options{Options: Options{IdleMax: time.Hour}})
+		p := r.dial()
+		p.send(plain(1, 0))
+		synctest.Wait()
+		began := time.Now()
+		stopped := make(chan struct{})
+		go func() { r.stop(); close(stopped) }()
+		p.answered(1)
+		<-stopped
+		if took := time.Since(began); took != takes {
+			t.Errorf("the stop took %v, want %v", took, takes)
+		}
+	})
+}
+
 func TestAStopDoesNotWaitForARequestThatNeverEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		never := make(chan struct{})
