@@ -247,10 +247,17 @@ func TestStrangersDoNotUseUpTheBudget(t *testing.T) {
 			strangers = append(strangers, p)
 		}
 		synctest.Wait()
+		if r.budget.left != r.budget.size || r.budget.reserve != reserveBytes {
+			t.Errorf("strangers hold %d bytes of what all share", r.budget.size-r.budget.left+reserveBytes-r.budget.reserve)
+		}
+		began := time.Now()
 		alice := r.dial()
 		alice.signIn()
 		alice.sendLater(plain(3, 5<<20))
 		alice.answered(3)
+		if took := time.Since(began); took > 0 {
+			t.Errorf("alice waits %v", took)
+		}
 		for _, p := range strangers {
 			p.Close()
 		}

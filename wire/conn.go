@@ -357,13 +357,9 @@ func (c *conn) start(f *frame) (err error) {
 		return err
 	}
 	c.pending.Add(1)
-	select {
-	case c.queue <- w:
-		queued = true
-		return w.last
-	case <-c.ctx.Done():
-		return errQuiet
-	}
+	c.queue <- w // the writer takes it, whatever happens: what was started is answered, also when the server stops
+	queued = true
+	return w.last
 }
 
 // request parses a request's header, and starts the request: signing in is

@@ -186,7 +186,7 @@ func TestAResetEndsAConnectionAtOnce(t *testing.T) {
 
 func TestAPanicCostsOneConnection(t *testing.T) {
 	boom := func() { panic("boom") }
-	var made, held atomic.Int32
+	var held atomic.Int32
 	for name, serve := range map[string]fake{
 		"when started": func(*api.Session, api.Request) (api.Finish, error) { boom(); return nil, nil },
 		"when finished": func(*api.Session, api.Request) (api.Finish, error) {
@@ -194,8 +194,11 @@ func TestAPanicCostsOneConnection(t *testing.T) {
 		},
 		"when let go of": func(*api.Session, api.Request) (api.Finish, error) {
 			return func(ctx context.Context) api.Answer {
-				if made.Add(1) == 3 { // until then they gather
-					ctx.Done() // and here one of them may panic: then this answer is never made
+				switch held.Load() {
+				case 0:
+					time.Sleep(time.Second) // meanwhile the others queue
+				case 3: // until then they gather
+					ctx.Done()
 				}
 				held.Add(1)
 				return api.Answer{Release: func() { held.Add(-1); boom() }}
@@ -280,6 +283,27 @@ func TestAStopEndsLongPollsAtOnce(t *testing.T) {
 		<-stopped
 		if took := time.Since(began); took > 0 {
 			t.Errorf("the stop took %v", took)
+		}
+	})
+}
+
+func TestAStopIsSeenByAReaderThatWasBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes = time.Second
+		r := run(t, func(*api.Session, api.Request) (api.Finish, error) {
+			time.Sleep(takes)
+			return answering(nil), nil
+		}, options{Options: Options{IdleMax: time.Hour}})
+		p := r.dial()
+		p.send(plain(1, 0))
+		synctest.Wait()
+		began := time.Now()
+		stopped := make(chan struct{})
+		go func() { r.stop(); close(stopped) }()
+		p.answered(1)
+		<-stopped
+		if took := time.Since(began); took != takes {
+			t.Errorf("the stop took %v, want %v", took, takes)
 		}
 	})
 }

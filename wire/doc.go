@@ -8,8 +8,10 @@
 //
 // What holds always: bytes from outside never end the process; before login
 // frames are small and only three APIs are heard; a frame's bytes come out of
-// one budget, with a reserve for small ones, so that heartbeats pass; a panic
-// costs one connection; whoever starts a goroutine waits for it.
+// its connection's share and of one budget, with a reserve for small ones, so
+// that heartbeats pass; what was started is answered, also when the server
+// stops; a panic costs one connection; a failure writes one line at most; a
+// goroutine ends with its connection, unless a request never ends.
 //
 // It never looks into a record, and answers no API but the two of SASL.
 package wire

@@ -151,9 +151,13 @@ func TestWhoWaitsForAnAnswerIsNotIdle(t *testing.T) {
 		r := run(t, func(*api.Session, api.Request) (api.Finish, error) { return sleepy(time.Hour), nil }, options{Options: Options{IdleMax: time.Minute}})
 		defer r.stop()
 		p := r.dial()
+		began := time.Now()
 		p.send(plain(1, 0))
 		p.answered(1)
-		began := time.Now()
+		if took := time.Since(began); took != time.Hour {
+			t.Errorf("the request is given up after %v", took)
+		}
+		began = time.Now()
 		p.closed()
 		if idle := time.Since(began); idle > time.Minute {
 			t.Errorf("closed after %v of silence, want a minute", idle)

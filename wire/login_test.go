@@ -213,6 +213,9 @@ func TestAFloodOfNamesDoesNotMakeGuessesForgotten(t *testing.T) {
 	if delay := g.failed(now, "192.0.2.1", strings.Repeat("x", 16<<10)); delay != guessDelay {
 		t.Errorf("a guesser is held back for %v, want %v", delay, guessDelay)
 	}
+	if delay := g.failed(now, "203.0.113.1", "alice"); delay != guessDelay {
+		t.Errorf("who guesses alice's password from elsewhere is held back for %v, want %v", delay, guessDelay)
+	}
 	if len(g.hosts) > guessKept || len(g.users) > guessKept {
 		t.Errorf("%d hosts and %d users are kept", len(g.hosts), len(g.users))
 	}
