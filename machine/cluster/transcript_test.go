@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,16 +17,10 @@ import (
 )
 
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			s := &session{c: New()}
-			machinetest.Run(t, file, s.answer)
-		})
-	}
+	machinetest.RunAll(t, func(t *testing.T) func(machinetest.Command) []string {
+		s := &session{c: New()}
+		return s.answer
+	})
 }
 
 // session is a cluster and what a transcript does to it.

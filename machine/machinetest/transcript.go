@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,8 +34,19 @@ type Command struct {
 	named map[string]string
 }
 
-// Run runs a transcript: answer gives what a command's answer is, in lines.
-func Run(t *testing.T, file string, answer func(Command) []string) {
+// RunAll runs every transcript in testdata, each with a machine of its own:
+// begin makes one, and gives what a command's answer is, in lines.
+func RunAll(t *testing.T, begin func(*testing.T) (answer func(Command) []string)) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no transcripts: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) { run(t, file, begin(t)) })
+	}
+}
+
+func run(t *testing.T, file string, answer func(Command) []string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {

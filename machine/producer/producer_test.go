@@ -6,7 +6,6 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -53,34 +52,28 @@ func (s *store) show() []string {
 }
 
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			s := &store{table: make(Table)}
-			machinetest.Run(t, file, func(c machinetest.Command) []string {
-				switch c.Verb {
-				case "append":
-					return []string{s.append(Incoming{
-						ID: c.Int("producer", 1), Epoch: int16(c.Int("epoch", 0)), Sequence: int32(c.Int("seq", 0)),
-						Count: int32(c.Int("count", 1)), Time: s.now,
-					})}
-				case "time":
-					s.now = c.Int("ms", 0)
-					return nil
-				case "expire":
-					s.table.Expire(c.Int("before", 0))
-					return s.show()
-				case "show":
-					return s.show()
-				}
-				c.Fail("no such command")
+	machinetest.RunAll(t, func(t *testing.T) func(machinetest.Command) []string {
+		s := &store{table: make(Table)}
+		return func(c machinetest.Command) []string {
+			switch c.Verb {
+			case "append":
+				return []string{s.append(Incoming{
+					ID: c.Int("producer", 1), Epoch: int16(c.Int("epoch", 0)), Sequence: int32(c.Int("seq", 0)),
+					Count: int32(c.Int("count", 1)), Time: s.now,
+				})}
+			case "time":
+				s.now = c.Int("ms", 0)
 				return nil
-			})
-		})
-	}
+			case "expire":
+				s.table.Expire(c.Int("before", 0))
+				return s.show()
+			case "show":
+				return s.show()
+			}
+			c.Fail("no such command")
+			return nil
+		}
+	})
 }
 
 // A producer that repeats, restarts and loses answers as it likes: what it has

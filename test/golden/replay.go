@@ -335,7 +335,7 @@ func (r *replay) recv(s Step) error {
 		return err
 	}
 	within := answerTime
-	if s.has("quiet") || s.Want == "no answer, open" {
+	if s.Want == "no answer, open" || s.has("quiet") && s.Want != "closed" { // a close is waited for
 		within = quietTime
 	} else if d, err := time.ParseDuration(s.option("within")); err == nil && s.Want != "closed" {
 		within = d

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,21 +18,15 @@ import (
 )
 
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			s := &session{t: t, now: time.UnixMilli(1_700_000_000_000), asked: make(map[machine.Ticket]string)}
-			s.o = Options{SessionMin: time.Second, SessionMax: time.Hour, Retention: 24 * time.Hour, NewMember: func(client string) string {
-				s.drawn++
-				return fmt.Sprintf("%s-%d", client, s.drawn)
-			}}
-			s.g = New("g", s.o, s.now)
-			machinetest.Run(t, file, s.answer)
-		})
-	}
+	machinetest.RunAll(t, func(t *testing.T) func(machinetest.Command) []string {
+		s := &session{t: t, now: time.UnixMilli(1_700_000_000_000), asked: make(map[machine.Ticket]string)}
+		s.o = Options{SessionMin: time.Second, SessionMax: time.Hour, Retention: 24 * time.Hour, NewMember: func(client string) string {
+			s.drawn++
+			return fmt.Sprintf("%s-%d", client, s.drawn)
+		}}
+		s.g = New("g", s.o, s.now)
+		return s.answer
+	})
 }
 
 // session is a group and what a transcript does to it.
