@@ -3,7 +3,6 @@ package dir
 import (
 	"bytes"
 	"context"
-	"sync"
 	"testing"
 
 	"milena/storage/disk"
@@ -67,47 +66,14 @@ func TestAPowerCutWhileForgetting(t *testing.T) {
 			}
 		}
 	}
-	count := disk.NewFaulty(disk.NewMemory(), func(disk.Call) error { return nil })
-	script(count, func(segment.Settled) {})
-	shown := 0
-	for at := 1; at <= count.Calls(); at++ {
-		for seed := range uint64(4) {
-			memory := disk.NewMemory()
-			var mu sync.Mutex // the remover makes calls, too
-			var last, before segment.Settled
-			var after *disk.Memory
-			faulty := disk.NewFaulty(memory, nil)
-			faulty.Hook = func(c disk.Call) error {
-				mu.Lock()
-				defer mu.Unlock()
-				if c.Number == at {
-					after, before = memory.Crash(seed), last
-				}
-				return nil
-			}
-			script(faulty, func(s segment.Settled) {
-				mu.Lock()
-				defer mu.Unlock()
-				last = s
-			})
-			if after == nil || before.Next == 0 {
-				continue
-			}
-			shown++
-			s := openStore(t, after)
-			must(t, s.Restore(ctx, before))
-			if err := s.Settle(ctx, partition(0), all[before.Next/2:]); err != nil {
-				t.Fatalf("call %d seed %d, restored to %d: %v", at, seed, before.Next, err)
-			}
-			// What was forgotten below the settled point was asked for; nothing
-			// above it may be missing.
-			if got, want := segmenttest.ReadAll(t, s, before.Next), segmenttest.Join(all[before.Next/2:]); !bytes.Equal(got, want) {
-				t.Fatalf("call %d seed %d, restored to %d: read %d bytes, want %d", at, seed, before.Next, len(got), len(want))
-			}
-			must(t, s.Close())
+	powerCuts(t, script, func(s *Store, before segment.Settled, cut string) {
+		if err := s.Settle(ctx, partition(0), all[before.Next/2:]); err != nil {
+			t.Fatalf("%s: %v", cut, err)
 		}
-	}
-	if shown < 100 {
-		t.Errorf("only %d cuts were looked at", shown)
-	}
+		// What was forgotten below the settled point was asked for; nothing
+		// above it may be missing.
+		if got, want := segmenttest.ReadAll(t, s, before.Next), segmenttest.Join(all[before.Next/2:]); !bytes.Equal(got, want) {
+			t.Fatalf("%s: read %d bytes, want %d", cut, len(got), len(want))
+		}
+	})
 }

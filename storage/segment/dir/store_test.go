@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 
 	"milena/storage/disk"
@@ -67,40 +68,61 @@ func TestWhatSyncReportedSurvivesAPowerCutAtEveryCall(t *testing.T) {
 			}
 		}
 	}
+	powerCuts(t, script, func(s *Store, before segment.Settled, cut string) {
+		if got, want := segmenttest.ReadAll(t, s, 0), segmenttest.Join(all[:before.Next/2]); !bytes.Equal(got, want) {
+			t.Fatalf("%s: read %d bytes, want %d", cut, len(got), len(want))
+		}
+		if err := s.Settle(ctx, segmenttest.Partition, all[before.Next/2:]); err != nil {
+			t.Fatalf("%s: settle again: %v", cut, err)
+		}
+		if got := segmenttest.ReadAll(t, s, 0); !bytes.Equal(got, segmenttest.Join(all)) {
+			t.Fatalf("%s: settled again: read %d bytes", cut, len(got))
+		}
+	})
+}
+
+// powerCuts runs a script with a power cut at every file call, four ways each,
+// and looks at what is there when the last point that it had told is restored.
+func powerCuts(t *testing.T, script func(disk.FS, func(segment.Settled)), look func(s *Store, before segment.Settled, cut string)) {
+	t.Helper()
 	count := disk.NewFaulty(disk.NewMemory(), func(disk.Call) error { return nil })
 	script(count, func(segment.Settled) {})
+	shown := 0
 	for at := 1; at <= count.Calls(); at++ {
 		for seed := range uint64(4) {
 			memory := disk.NewMemory()
+			var mu sync.Mutex // the remover makes calls, too
 			var last, before segment.Settled
 			var after *disk.Memory
 			faulty := disk.NewFaulty(memory, nil)
 			faulty.Hook = func(c disk.Call) error {
+				mu.Lock()
+				defer mu.Unlock()
 				if c.Number == at {
 					after, before = memory.Crash(seed), last
 				}
 				return nil
 			}
-			script(faulty, func(s segment.Settled) { last = s })
+			script(faulty, func(s segment.Settled) {
+				mu.Lock()
+				defer mu.Unlock()
+				last = s
+			})
 			if after == nil || before.Next == 0 {
 				continue
 			}
+			shown++
+			cut := fmt.Sprintf("call %d seed %d, restored to %d", at, seed, before.Next)
 			s := openStore(t, after)
-			if err := s.Restore(ctx, before); err != nil {
-				t.Fatalf("call %d seed %d: %v", at, seed, err)
+			if err := s.Restore(context.Background(), before); err != nil {
+				t.Fatalf("%s: %v", cut, err)
 			}
-			if got, want := segmenttest.ReadAll(t, s, 0), segmenttest.Join(all[:before.Next/2]); !bytes.Equal(got, want) {
-				t.Fatalf("call %d seed %d: read %d bytes, want %d", at, seed, len(got), len(want))
-			}
-			rest := all[before.Next/2:]
-			if err := s.Settle(ctx, segmenttest.Partition, rest); err != nil {
-				t.Fatalf("call %d seed %d: settle again: %v", at, seed, err)
-			}
-			if got := segmenttest.ReadAll(t, s, 0); !bytes.Equal(got, segmenttest.Join(all)) {
-				t.Fatalf("call %d seed %d: settled again: read %d bytes", at, seed, len(got))
-			}
-			s.Close()
+			look(s, before, cut)
+			must(t, s.Close())
 		}
+	}
+	if shown < 100 {
+		t.Errorf("only %d cuts were looked at", shown)
 	}
 }
 
