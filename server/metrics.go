@@ -18,11 +18,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	s := m.server
 	stats, table := s.wire.Stats(), s.table.Stats()
 	journal, segments := s.engines.journal.Stats(), s.engines.store.Stats()
-	for _, v := range []struct {
-		name, help string
-		kind       prometheus.ValueType
-		value      float64
-	}{
+	send(out, nil, nil, []figure{
 		{"milena_handler_panics_total", "Panics that cost a connection.", prometheus.CounterValue, float64(stats.Panics)},
 		{"milena_topics", "Topics.", prometheus.GaugeValue, float64(len(s.cluster.Topics()))},
 		{"milena_partitions_live", "Partitions that were used since the start.", prometheus.GaugeValue, float64(table.Partitions)},
@@ -41,9 +37,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		{"milena_settled_bytes_total", "Bytes settled in segments.", prometheus.CounterValue, float64(segments.SettledBytes)},
 		{"milena_segment_syncs_total", "Syncs of segment files.", prometheus.CounterValue, float64(segments.Syncs)},
 		{"milena_segment_sync_seconds_total", "Seconds spent in them.", prometheus.CounterValue, float64(segments.SyncNanos) / 1e9},
-	} {
-		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(v.name, v.help, nil, nil), v.kind, v.value)
-	}
+	})
 	collectWire(out, stats)
 	expiry := prometheus.NewDesc("milena_certificate_expires_seconds", "When the listener's certificate ends, in seconds since 1970.", []string{"listener"}, nil)
 	for name, source := range s.sources {
@@ -51,14 +45,24 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
+// figure is one metric's value.
+type figure struct {
+	name, help string
+	kind       prometheus.ValueType
+	value      float64
+}
+
+// send sends figures that have the same labels.
+func send(out chan<- prometheus.Metric, labels, values []string, figures []figure) {
+	for _, f := range figures {
+		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(f.name, f.help, labels, nil), f.kind, f.value, values...)
+	}
+}
+
 // collectWire tells of connections by listener, and of requests by API.
 func collectWire(out chan<- prometheus.Metric, stats wire.Stats) {
 	for _, l := range stats.Listeners {
-		for _, v := range []struct {
-			name, help string
-			kind       prometheus.ValueType
-			value      float64
-		}{
+		send(out, []string{"listener"}, []string{l.Name}, []figure{
 			{"milena_connections", "Connections now.", prometheus.GaugeValue, float64(l.Connections)},
 			{"milena_connections_accepted_total", "Connections accepted.", prometheus.CounterValue, float64(l.Accepted)},
 			{"milena_connections_turned_away_total", "Connections closed at once, for too many were open.", prometheus.CounterValue, float64(l.TurnedAway)},
@@ -66,9 +70,7 @@ func collectWire(out chan<- prometheus.Metric, stats wire.Stats) {
 			{"milena_sign_ins_refused_total", "Sign-ins refused.", prometheus.CounterValue, float64(l.Refused)},
 			{"milena_received_bytes_total", "Bytes of requests.", prometheus.CounterValue, float64(l.Received)},
 			{"milena_sent_bytes_total", "Bytes of answers.", prometheus.CounterValue, float64(l.Sent)},
-		} {
-			out <- prometheus.MustNewConstMetric(prometheus.NewDesc(v.name, v.help, []string{"listener"}, nil), v.kind, v.value, l.Name)
-		}
+		})
 	}
 	requests := prometheus.NewDesc("milena_requests_total", "Requests started, by API.", []string{"api"}, nil)
 	for key, count := range stats.Requests {
