@@ -4,6 +4,7 @@ package mutants
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -125,9 +126,9 @@ func testWith(t *testing.T, root, file, text, in, run string) string {
 	}
 	cmd := exec.Command("go", "test", "-overlay", list, "-vet=off", "-count=1", "-short", "-timeout", "2m", "-run", run, in)
 	cmd.Dir = root
-	out, err := cmd.CombinedOutput() // a failure is what is hoped for
-	if err == nil {
-		return string(out)
+	out, err := cmd.CombinedOutput()
+	if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
+		t.Fatal(err)
 	}
 	if strings.Contains(string(out), "[build failed]") {
 		t.Fatalf("the planted bug does not compile:\n%s", out)
