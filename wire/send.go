@@ -40,35 +40,17 @@ func (c *conn) writeWithin(d time.Duration) {
 // sendAll writes pieces: in one call to the system where it can be, else
 // joined, so that TLS records are large.
 func (c *conn) sendAll(pieces net.Buffers) error {
-	if len(pieces) == 1 {
+	size := 0
+	for _, p := range pieces {
+		size += len(p)
+	}
+	if len(pieces) == 1 && size <= sendWindow {
 		return c.send(pieces[0])
 	}
-	if _, plain := c.net.(*net.TCPConn); !plain {
-		return c.sendJoined(pieces)
+	if sent, err := c.sendPieces(pieces, size); sent || err != nil {
+		return err
 	}
-	for len(pieces) > 0 {
-		window, size := 0, 0
-		for window < len(pieces) && (window == 0 || size+len(pieces[window]) <= sendWindow) {
-			size += len(pieces[window])
-			window++
-		}
-		if window == 1 {
-			if err := c.send(pieces[0]); err != nil {
-				return err
-			}
-			pieces = pieces[1:]
-			continue
-		}
-		part := pieces[:window:window]
-		pieces = pieces[window:]
-		c.writeWithin(writeTime)
-		n, err := part.WriteTo(c.net)
-		c.counters.sent.Add(uint64(n))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.sendJoined(pieces)
 }
 
 func (c *conn) sendJoined(pieces net.Buffers) error {
