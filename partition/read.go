@@ -12,34 +12,51 @@ import (
 
 const openMax = 64 << 20 // bytes that a batch is decompressed to, to find a record in it
 
-// Read is part of Log: first what is settled, then the tail.
+// Read is part of Log: first what is settled, then the tail. What settles while
+// it looks is in neither of the two that it saw; then it looks again.
 func (p *part) Read(ctx context.Context, from int64, max int, atLeastOne bool) (segment.Span, error) {
-	p.mu.Lock()
-	view, inStore, dropped := p.view, p.inStore, p.dropped
-	p.mu.Unlock()
-	switch {
-	case dropped:
-		return segment.Span{}, kerr.UnknownTopicOrPartition
-	case from < view.Start || from > view.HighWatermark:
-		return segment.Span{}, fmt.Errorf("%w: offset %d, but the log has %d to %d", kerr.OffsetOutOfRange, from, view.Start, view.HighWatermark)
-	case from == view.HighWatermark || max <= 0 && !atLeastOne:
-		return segment.Span{}, nil
+	for {
+		p.mu.Lock()
+		view, inStore, dropped := p.view, p.inStore, p.dropped
+		p.mu.Unlock()
+		switch {
+		case dropped:
+			return segment.Span{}, kerr.UnknownTopicOrPartition
+		case from < view.Start || from > view.HighWatermark:
+			return segment.Span{}, fmt.Errorf("%w: offset %d, but the log has %d to %d", kerr.OffsetOutOfRange, from, view.Start, view.HighWatermark)
+		case from == view.HighWatermark || max <= 0 && !atLeastOne:
+			return segment.Span{}, nil
+		}
+		span, err := p.readFrom(ctx, from, view.HighWatermark, inStore, max)
+		if err != nil || span.Bytes > 0 || !p.settledBeyond(inStore) {
+			return p.fitting(span, max, atLeastOne), err
+		}
 	}
-	var span segment.Span
+}
+
+// readFrom reads what the store has, and the tail behind it.
+func (p *part) readFrom(ctx context.Context, from, upTo, inStore int64, max int) (segment.Span, error) {
+	span := segment.Span{Next: from}
 	if from < inStore {
-		var err error
-		span, err = p.shard.table.o.Store.Read(ctx, p.place(), from, view.HighWatermark, max)
+		stored, err := p.shard.table.o.Store.Read(ctx, p.place(), from, upTo, max)
 		if err != nil {
 			return segment.Span{}, fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
 		}
-		if span.Bytes > 0 && span.Next < inStore {
-			return p.fitting(span, max, atLeastOne), nil
+		if stored.Bytes > 0 {
+			span = stored
+		}
+		if stored.Bytes > 0 && stored.Next < inStore {
+			return span, nil
 		}
 	}
-	if span.Bytes > 0 {
-		from = span.Next
-	}
-	return p.fitting(p.withTail(span, from, max), max, atLeastOne), nil
+	return p.withTail(span, max), nil
+}
+
+// settledBeyond says that more is settled than up to an offset.
+func (p *part) settledBeyond(inStore int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inStore > inStore
 }
 
 // fitting gives nothing instead of a first batch that is too large, where not
@@ -54,14 +71,14 @@ func (p *part) fitting(span segment.Span, max int, atLeastOne bool) segment.Span
 	return segment.Span{}
 }
 
-// withTail puts batches of the tail behind a span.
-func (p *part) withTail(span segment.Span, from int64, max int) segment.Span {
+// withTail puts batches of the tail behind a span, as far as they follow it.
+func (p *part) withTail(span segment.Span, max int) segment.Span {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var owners []*bytesOwner
-	for i := p.tailAt(from); i < len(p.tail); i++ {
+	for i := p.tailAt(span.Next); i < len(p.tail); i++ {
 		b := &p.tail[i]
-		if len(span.Pieces) > 0 && (span.Bytes+len(b.bytes) > max || b.base != span.Next) {
+		if b.base > span.Next || len(span.Pieces) > 0 && span.Bytes+len(b.bytes) > max {
 			break
 		}
 		b.owner.retain()
@@ -126,25 +143,40 @@ func (p *part) search(ctx context.Context, time int64, match func(batch.Record) 
 	}
 }
 
-// batchSince finds the first batch from an offset on that is late enough.
+// batchSince finds the first batch from an offset on that is late enough. What
+// settled behind the store's back while it was asked is asked for again.
 func (p *part) batchSince(ctx context.Context, from, time int64) (base int64, found bool, err error) {
-	p.mu.Lock()
-	inStore := p.inStore
-	p.mu.Unlock()
-	if from < inStore {
-		f, ok, err := p.shard.table.o.Store.Find(ctx, p.place(), from, time)
-		if ok || err != nil {
-			return max(f.Base, from), ok, err
+	for {
+		p.mu.Lock()
+		inStore := p.inStore
+		p.mu.Unlock()
+		if from < inStore {
+			f, ok, err := p.shard.table.o.Store.Find(ctx, p.place(), from, time)
+			if ok || err != nil {
+				return max(f.Base, from), ok, err
+			}
 		}
+		if base, found, all := p.tailSince(from, time, inStore); all {
+			return base, found, nil
+		}
+		from = max(from, inStore)
 	}
+}
+
+// tailSince finds that batch in the tail; all false: more than up to inStore is
+// settled, so the tail is not all that is left.
+func (p *part) tailSince(from, time, inStore int64) (base int64, found, all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.inStore > inStore {
+		return 0, false, false
+	}
 	for _, b := range p.tail[p.tailAt(from):] {
 		if b.max >= time {
-			return max(b.base, from), true, nil
+			return max(b.base, from), true, true
 		}
 	}
-	return 0, false, nil
+	return 0, false, true
 }
 
 func firstMatch(span segment.Span, from int64, match func(batch.Record) bool) (batch.Record, bool, error) {
@@ -174,19 +206,20 @@ func spanBytes(span segment.Span) ([]byte, error) {
 	return b, err
 }
 
-// MaxTimestamp is part of Log.
+// MaxTimestamp is part of Log. It looks at the tail first: batches go from there
+// into the store, never back.
 func (p *part) MaxTimestamp(ctx context.Context) (offset, timestamp int64, err error) {
 	latest := int64(-1)
-	for _, s := range p.shard.table.o.Store.Segments(p.place()) {
-		if s.Next > p.Bounds().Start {
-			latest = max(latest, s.MaxTimestamp)
-		}
-	}
 	p.mu.Lock()
 	for _, b := range p.tail {
 		latest = max(latest, b.max)
 	}
 	p.mu.Unlock()
+	for _, s := range p.shard.table.o.Store.Segments(p.place()) {
+		if s.Next > p.Bounds().Start {
+			latest = max(latest, s.MaxTimestamp)
+		}
+	}
 	if latest < 0 {
 		return -1, -1, nil
 	}
