@@ -100,7 +100,7 @@ func (w *pending) decide() {
 // the refusal rests on nothing that is under way. Under the log's lock.
 func (w *pending) order() (waits bool) {
 	p, l := w.part, w.part.shard.log
-	if p.gone() {
+	if p.ahead.dropped || p.gone() {
 		w.answer.Err = kerr.UnknownTopicOrPartition
 		return false
 	}

@@ -51,6 +51,7 @@ type topicView struct {
 type ahead struct {
 	entries   int
 	opened    bool
+	dropped   bool
 	next      int64
 	producers map[int64]aheadProducer
 }

@@ -28,11 +28,12 @@ var orders = &cluster.Topic{Name: "orders", ID: [16]byte{1}, Partitions: 4}
 
 // world is a table over a journal and a store.
 type world struct {
-	t     *testing.T
-	table *Table
-	set   *shard.Set
-	full  bool
-	now   time.Time
+	t       *testing.T
+	table   *Table
+	set     *shard.Set
+	full    bool
+	deleted bool // the topic is
+	now     time.Time
 }
 
 func newWorld(t *testing.T, j journal.Journal, store segment.Store, tune func(*config.Topic)) *world {
@@ -41,7 +42,8 @@ func newWorld(t *testing.T, j journal.Journal, store segment.Store, tune func(*c
 	w.table = NewTable(Options{
 		Shards: 2, Store: store, CheckEvery: time.Hour, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return w.now }, Full: func() bool { return w.full },
-		Fail: func(err error) { t.Errorf("the store failed: %v", err) },
+		Fail:   func(err error) { t.Errorf("the store failed: %v", err) },
+		Exists: func([16]byte) bool { return !w.deleted },
 		Config: func(*cluster.Topic) config.Topic {
 			c := config.Topic{Delete: true, RetentionTime: -1, RetentionBytes: -1, SegmentBytes: 4096, SegmentTime: 1 << 40,
 				MaxMessageBytes: 1 << 20, TimestampBeforeMax: 1 << 60, TimestampAfterMax: 1 << 60}

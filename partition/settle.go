@@ -93,15 +93,16 @@ func (s *shardState) unlock() { s.log.Unlock() }
 // settles: who holds table.settling.
 func (p *part) settle(ctx context.Context, n int64) error {
 	for n > 0 {
-		run, bytes := p.run(min(n, runBytes))
+		run, owners, bytes := p.run(min(n, runBytes))
 		if len(run) == 0 {
 			return nil
 		}
-		if err := p.roll(ctx, bytes); err != nil {
-			return err
+		err := p.store(ctx, run, bytes)
+		for _, o := range owners {
+			o.release()
 		}
-		if err := p.shard.table.o.Store.Settle(ctx, p.place(), run); err != nil {
-			return fmt.Errorf("settle %s-%d: %w", p.name, p.key.index, err)
+		if err != nil {
+			return err
 		}
 		if p.active == 0 {
 			p.activeAge = p.shard.table.o.Now().UnixMilli()
@@ -114,18 +115,30 @@ func (p *part) settle(ctx context.Context, n int64) error {
 	return nil
 }
 
-// run copies the front of the tail: a run of batches of about n bytes.
-func (p *part) run(n int64) (run []segment.Batch, bytes int64) {
+func (p *part) store(ctx context.Context, run []segment.Batch, bytes int64) error {
+	if err := p.roll(ctx, bytes); err != nil {
+		return err
+	}
+	if err := p.shard.table.o.Store.Settle(ctx, p.place(), run); err != nil {
+		return fmt.Errorf("settle %s-%d: %w", p.name, p.key.index, err)
+	}
+	return nil
+}
+
+// run gives the front of the tail: a run of batches of about n bytes. Their
+// owners are to be released: a topic may be dropped while it settles.
+func (p *part) run(n int64) (run []segment.Batch, owners []*bytesOwner, bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, b := range p.tail {
 		if bytes > 0 && bytes+int64(len(b.bytes)) > n {
 			break
 		}
-		run = append(run, segment.Batch{Base: b.base, Next: b.next, MaxTimestamp: b.max, Bytes: b.bytes})
+		b.owner.retain()
+		run, owners = append(run, segment.Batch{Base: b.base, Next: b.next, MaxTimestamp: b.max, Bytes: b.bytes}), append(owners, b.owner)
 		bytes += int64(len(b.bytes))
 	}
-	return run, bytes
+	return run, owners, bytes
 }
 
 // roll ends the active segment if the run would make it too large, or if it is
@@ -183,7 +196,7 @@ func (t *Table) retain(ctx context.Context) {
 			return
 		}
 		view := p.topic.Load()
-		if view == nil || !view.config.Delete || p.Bounds().Start == p.Bounds().HighWatermark {
+		if view == nil || !view.config.Delete || p.gone() || p.Bounds().Start == p.Bounds().HighWatermark {
 			continue
 		}
 		if err := p.retain(ctx, view); err != nil {
@@ -312,6 +325,7 @@ type topicDrop struct {
 }
 
 func (d *topicDrop) append() {
+	d.shard.dropAhead(d.id)
 	d.shard.log.Append([][]byte{fact.AppendDropped(nil, fact.Dropped{ID: d.id})}, d)
 }
 

@@ -59,8 +59,10 @@ func (s *shardState) Replay(_ uint64, body []byte, known bool) error {
 	case fact.Data:
 		return s.replayData(f, known)
 	case fact.LogStart:
-		if !known {
-			p := s.met(key{f.ID, f.Partition}, "")
+		s.mu.RLock()
+		p := s.parts[key{f.ID, f.Partition}]
+		s.mu.RUnlock()
+		if !known && p != nil { // else its topic was dropped before
 			p.begin(f.Start)
 		}
 	case fact.Dropped:
@@ -153,6 +155,18 @@ func (s *shardState) Drop() {
 	defer s.mu.RUnlock()
 	for _, p := range s.parts {
 		p.ahead = ahead{}
+	}
+}
+
+// dropAhead lets nothing into a topic's partitions behind its end. Under the
+// log's lock.
+func (s *shardState) dropAhead(id [16]byte) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for k, p := range s.parts {
+		if k.id == id {
+			p.ahead.dropped = true
+		}
 	}
 }
 

@@ -19,8 +19,9 @@ type Options struct {
 	Shards         int
 	Store          segment.Store
 	Config         func(*cluster.Topic) config.Topic
-	Full           func() bool // the disk is nearly full
-	UnsettledMax   int64       // bytes in tails; then Append waits
+	Exists         func(id [16]byte) bool // the topic is not deleted
+	Full           func() bool            // the disk is nearly full
+	UnsettledMax   int64                  // bytes in tails; then Append waits
 	ProducerExpiry time.Duration
 	CheckEvery     time.Duration // of retention, and of idle producers
 	Now            func() time.Time
@@ -113,17 +114,28 @@ func (t *Table) Log(topic *cluster.Topic, partition int32) (Log, bool) {
 	p := s.parts[k]
 	s.mu.RUnlock()
 	if p == nil {
-		s.mu.Lock()
-		if p = s.parts[k]; p == nil {
-			p = newPart(s, k, topic.Name)
-			s.parts[k] = p
+		if p = s.use(k, topic.Name); p == nil {
+			return nil, false
 		}
-		s.mu.Unlock()
 	}
 	if known := p.topic.Load(); known == nil || known.topic != topic {
 		p.topic.Store(&topicView{topic: topic, config: t.o.Config(topic)})
 	}
 	return p, true
+}
+
+// use makes a partition that is used for the first time; nil: its topic is
+// deleted. It asks under the lock, for who drops the topic looks for its
+// partitions afterwards.
+func (s *shardState) use(k key, name string) *part {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.parts[k]
+	if p == nil && s.table.o.Exists(k.id) {
+		p = newPart(s, k, name)
+		s.parts[k] = p
+	}
+	return p
 }
 
 // all gives every partition that is known.

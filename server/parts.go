@@ -22,6 +22,7 @@ func (s *Server) partitionOptions() partition.Options {
 		Shards:         s.instance.ShardLogs,
 		Store:          s.engines.store,
 		Config:         func(t *cluster.Topic) config.Topic { return c.Topic(t.Configs) },
+		Exists:         func(id [16]byte) bool { _, ok := s.cluster.TopicByID(id); return ok },
 		Full:           s.space.Full,
 		ProducerExpiry: c.Millis("producer.id.expiration.ms"),
 		CheckEvery:     max(c.Millis("log.retention.check.interval.ms"), time.Second),
