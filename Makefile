@@ -26,9 +26,9 @@ e2e:
 
 # golden: what Apache Kafka answered, case by case.
 golden:
-	$(GO) test -tags e2e -count=1 -timeout 10m ./test/golden
+	$(GO) test -tags e2e -count=1 -parallel 32 -timeout 10m ./test/golden
 
-test: check
+test: check golden
 	scripts/install-test-tools
 	$(GO) test -tags e2e -count=1 -timeout 40m ./test/e2e ./test/mutants
 

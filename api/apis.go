@@ -33,6 +33,8 @@ type Configs interface {
 	CheckTopic(name string, value *string) error
 	DescribeTopic(overrides map[string]string) []config.Entry
 	DescribeBroker() []config.Entry
+	DescribeGroup() []config.Entry
+	DescribeMetrics() []config.Entry
 }
 
 // row is one API: its versions, and what starts a request of it.

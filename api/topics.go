@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -216,8 +217,10 @@ func (h *Handlers) deleteTopic(ctx context.Context, t kmsg.DeleteTopicsRequestTo
 
 // Resource types of DescribeConfigs.
 const (
-	topicResource  = 2
-	brokerResource = 4
+	topicResource   = 2
+	brokerResource  = 4
+	metricsResource = 16
+	groupResource   = 32
 )
 
 // describeConfigs shows configurations with their sources.
@@ -263,12 +266,29 @@ func (h *Handlers) entries(in *kmsg.DescribeConfigsRequestResource) ([]config.En
 		}
 		return h.Configs.DescribeTopic(topic.Configs), nil
 	case brokerResource:
-		if in.ResourceName != "" && in.ResourceName != fmt.Sprint(h.Cluster.NodeID()) {
-			return nil, fmt.Errorf("%w: Unexpected broker id, expected %d or empty string, but received %s", kerr.InvalidRequest, h.Cluster.NodeID(), in.ResourceName)
-		}
-		return h.Configs.DescribeBroker(), nil
+		return h.brokerEntries(in.ResourceName)
+	case groupResource:
+		return h.Configs.DescribeGroup(), nil
+	case metricsResource:
+		return h.Configs.DescribeMetrics(), nil
 	}
-	return nil, fmt.Errorf("%w: Unsupported resource type: %d", kerr.InvalidRequest, in.ResourceType)
+	return nil, kerr.InvalidRequest
+}
+
+// brokerEntries shows what this broker was started with. No name asks for what
+// was set at run time for all brokers: nothing can be.
+func (h *Handlers) brokerEntries(name string) ([]config.Entry, error) {
+	if name == "" {
+		return nil, nil
+	}
+	id, err := strconv.ParseInt(name, 10, 32)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: Broker id must be an integer, but it is: %s", kerr.InvalidRequest, name)
+	case int32(id) != h.Cluster.NodeID():
+		return nil, fmt.Errorf("%w: Unexpected broker id, expected %d or empty string, but received %s", kerr.InvalidRequest, h.Cluster.NodeID(), name)
+	}
+	return h.Configs.DescribeBroker(), nil
 }
 
 func describeEntry(req *kmsg.DescribeConfigsRequest, e config.Entry) kmsg.DescribeConfigsResponseResourceConfig {

@@ -46,6 +46,29 @@ func (b *Broker) DescribeBroker() []Entry {
 	return entries
 }
 
+// DescribeGroup shows what a group of Kafka 4's protocols is configured with,
+// sorted by name. Nothing of it can be set here.
+func (b *Broker) DescribeGroup() []Entry { return defaults(groupKeys) }
+
+// DescribeMetrics shows what clients are told about the metrics that they send:
+// nothing, so that they send none.
+func (b *Broker) DescribeMetrics() []Entry { return defaults(metricsKeys) }
+
+// defaults shows keys that nobody can set.
+func defaults(keys []Key) []Entry {
+	entries := make([]Entry, 0, len(keys))
+	for i := range keys {
+		key := &keys[i]
+		e := entryOf(key, &key.Default)
+		for _, name := range key.Synonyms {
+			e.Synonyms = append(e.Synonyms, Synonym{Name: name, Value: &key.Default, Source: SourceDefault})
+		}
+		e.settle()
+		entries = append(entries, e)
+	}
+	return entries
+}
+
 func entryOf(key *Key, value *string) Entry {
 	doc := key.Doc
 	if key.Effect != Honoured {

@@ -30,6 +30,8 @@ func WriteDocs(w io.Writer) error {
 	}{
 		{"Instance", "", brokerKeys},
 		{"Topic", "Set when a topic is created, with Kafka's names and defaults; the synonym is the instance's key that gives the value of topics that do not set it.", topicKeys},
+		{"Group", "DescribeConfigs shows them, with Kafka's names and defaults. Nothing can set them yet.", groupKeys},
+		{"Clients' metrics", "Likewise.", metricsKeys},
 	}
 	var page strings.Builder
 	page.WriteString(docsHead)

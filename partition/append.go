@@ -42,11 +42,15 @@ func (p *part) Append(b []byte, lease Lease, how Append, done func(Appended)) {
 	view := p.topic.Load()
 	now := how.Now.UnixMilli()
 	c := &view.config
-	h, flaws, err := batch.Check(b, batch.Rules{
+	rules := batch.Rules{
 		Version: how.Version, MaxBytes: c.MaxMessageBytes, Now: now,
 		BeforeMax: c.TimestampBeforeMax, AfterMax: c.TimestampAfterMax,
 		LogAppendTime: c.LogAppendTime, Compact: c.Compact,
-	})
+	}
+	if c.Compact {
+		rules.Name = fmt.Sprintf("%s-%d", p.name, p.key.index)
+	}
+	h, flaws, err := batch.Check(b, rules)
 	switch {
 	case err != nil:
 	case h.Attributes.Transactional() || how.TransactionalID != nil:
@@ -112,6 +116,8 @@ func (w *pending) order() (waits bool) {
 		if duplicate || err != nil {
 			w.refused = true
 			w.answer.Base, w.answer.Err = base, err
+			w.answer.AppendTime = w.header.MaxTimestamp // of a duplicate Kafka tells its time, whoever's it is
+			w.answer.LogStart = p.start
 			return l.Behind(w)
 		}
 		p.aheadWindow(in, window, w.base())

@@ -3,6 +3,7 @@
 package golden
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -26,6 +27,7 @@ import (
 const (
 	wallClock     = 1_799_999_999_999 // every time that is not of a case's records
 	recordTimeMax = 1_750_000_000_000 // records of the cases are older, the wall clock is not
+	lifetimeStep  = 500               // ms: what is left of a sign-in is rounded up to these
 	firstProducer = 9000
 	ownProducer   = 4_000_001 // a producer id that cases make up
 )
@@ -86,6 +88,7 @@ var (
 	uuidText   = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	memberText = regexp.MustCompile(`^.*` + uuidText.String() + `$`)
 	idText     = regexp.MustCompile(`[A-Za-z0-9_-]{22}`)
+	timesText  = regexp.MustCompile(`\[-?\d{13,}, -?\d{13,}\]`) // the bounds of a record's time
 )
 
 func (s *seen) text(field, v string) string {
@@ -98,6 +101,7 @@ func (s *seen) text(field, v string) string {
 		return "{member" + s.numbered("member", v, 1) + "}"
 	}
 	v = uuidText.ReplaceAllString(v, "{uuid}")
+	v = timesText.ReplaceAllString(v, "[{time}, {time}]")
 	return idText.ReplaceAllStringFunc(v, func(word string) string {
 		b, err := base64.RawURLEncoding.DecodeString(word)
 		if name, ok := s.topics[[16]byte(append(b, make([]byte, 16)...)[:16])]; err == nil && ok {
@@ -120,10 +124,22 @@ func (s *seen) number(field string, v int64) int64 {
 	case field == "ProducerID" && v >= 0 && v != ownProducer:
 		n, _ := strconv.ParseInt(s.numbered("producer", strconv.FormatInt(v, 10), firstProducer), 10, 64)
 		return n
+	case field == "SessionLifetimeMillis":
+		return (v/slower + lifetimeStep - 1) / lifetimeStep * lifetimeStep
 	case v > recordTimeMax:
 		return wallClock
 	}
 	return v
+}
+
+// withPort is an answer that can't be read, with the broker's port made normal.
+func (s *seen) withPort(b []byte) []byte {
+	for bound, normal := range s.ports {
+		from, _ := strconv.ParseUint(bound, 10, 16)
+		to, _ := strconv.ParseUint(normal, 10, 16)
+		b = bytes.ReplaceAll(b, binary.BigEndian.AppendUint32(nil, uint32(from)), binary.BigEndian.AppendUint32(nil, uint32(to)))
+	}
+	return b
 }
 
 // records is a batch in words; what a broker stamps into it is made normal.

@@ -259,7 +259,7 @@ func (g *Group) completeWithout(now time.Time, gone string, d *machine.Decision)
 		g.state, g.empty = Empty, now
 		clear(g.silent)
 		f.ProtocolType = g.protocolType
-		if len(g.offsets) == 0 {
+		if g.generation == 0 && len(g.offsets) == 0 {
 			d.Record = append(d.Record, Gone{Group: g.ID})
 			return
 		}

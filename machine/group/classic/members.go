@@ -231,8 +231,11 @@ func (g *Group) Describe() Description {
 	}
 	for _, m := range g.sorted() {
 		one := DescribedMember{Member: m.ID, Instance: m.Instance, ClientID: m.ClientID, Host: m.Host}
+		if g.state != CompletingRebalance {
+			one.Assignment = m.Assignment // while members join again they still have what they had
+		}
 		if g.state == Stable {
-			one.Metadata, one.Assignment = metadata(m.Protocols, g.protocol), m.Assignment
+			one.Metadata = metadata(m.Protocols, g.protocol)
 		}
 		d.Members = append(d.Members, one)
 	}
