@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
+	"milena/config"
 	"milena/storage/disk"
 )
 
@@ -31,6 +33,35 @@ func writeAddresses(fs disk.FS, listeners []bound) error {
 	}
 	return nil
 }
+
+// listenersName is the file that keeps, for who asks while the instance is
+// stopped, what its last start was told to open: flags stand in no other file.
+const listenersName = "listeners"
+
+// writeListeners writes a line "LISTENER PROTOCOL host:port ADVERTISED MECHANISMS"
+// each, "-" for none. Most starts change nothing, and write nothing.
+func writeListeners(fs disk.FS, listeners []config.Listener) error {
+	var text strings.Builder
+	for _, l := range listeners {
+		advertised, mechanisms := "-", "-"
+		if a := l.Advertised; a != nil {
+			advertised = net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
+		}
+		if strings.HasPrefix(l.Protocol, "SASL") {
+			mechanisms = strings.Join(l.Mechanisms, ",")
+		}
+		fmt.Fprintf(&text, "%s %s %s %s %s\n", l.Name, l.Protocol, net.JoinHostPort(l.Host, strconv.Itoa(l.Port)), advertised, mechanisms)
+	}
+	if old, err := readFile(fs, listenersName, listenersMax); err == nil && string(old) == text.String() {
+		return nil
+	}
+	if err := replaceFile(fs, listenersName, []byte(text.String())); err != nil {
+		return fmt.Errorf("write %s: %w", listenersName, err)
+	}
+	return nil
+}
+
+const listenersMax = 64 << 10 // bytes of the file
 
 // card is what a person reads when the instance has started.
 type card struct {

@@ -90,14 +90,9 @@ func mustBeFresh(fs disk.FS) error {
 }
 
 func readInstance(fs disk.FS) (instance, error) {
-	f, err := fs.Open(instanceName, 0)
+	text, err := readFile(fs, instanceName, instanceMax)
 	if err != nil {
 		return instance{}, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.NewSectionReader(f, 0, instanceMax))
-	if err != nil {
-		return instance{}, fmt.Errorf("read %s: %w", instanceName, err)
 	}
 	in, err := parseInstance(text)
 	if err != nil {
@@ -177,6 +172,20 @@ func (in instance) write(fs disk.FS) error {
 		return fmt.Errorf("write %s: %w", instanceName, err)
 	}
 	return nil
+}
+
+// readFile reads a small file, at most limit bytes of it.
+func readFile(fs disk.FS, name string, limit int64) ([]byte, error) {
+	f, err := fs.Open(name, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, limit))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return text, nil
 }
 
 // replaceFile puts content under a name so that a crash leaves the old or the

@@ -264,9 +264,6 @@ func (s *Server) Addresses() map[string]string {
 
 // bind takes every listener's address.
 func (s *Server) bind(context.Context) error {
-	if s.o.Init {
-		return nil
-	}
 	listeners, err := s.o.Config.Listeners(s.instance.Secure)
 	if err == nil && !s.o.Insecure {
 		err = config.Protect(listeners)
@@ -274,7 +271,12 @@ func (s *Server) bind(context.Context) error {
 	if err != nil {
 		return &Error{exitUsage, err}
 	}
-	return s.bindAll(listeners)
+	if !s.o.Init {
+		if err := s.bindAll(listeners); err != nil {
+			return err
+		}
+	}
+	return writeListeners(s.place.fs, listeners)
 }
 
 func listen(name, host string, port int) (net.Listener, error) {

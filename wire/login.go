@@ -208,10 +208,21 @@ func (c *conn) signedIn() {
 		l.renewed = now
 	}
 	c.session.User = l.exchange.User()
+	if l.mechanism == "PLAIN" && c.listener.Protocol == "SASL_PLAINTEXT" {
+		c.counters.inClear.Do(c.warnInClear)
+	}
 	l.done, l.exchange = true, nil
 	if c.listener.Reauth > 0 {
 		l.ends = now.Add(c.listener.Reauth)
 	}
+}
+
+const inClear = "a password came in clear"
+
+// warnInClear is said once for a listener: whoever set it up has then read it.
+func (c *conn) warnInClear() {
+	c.server.o.Log.Warn(inClear+": PLAIN on a listener without TLS, so whoever sees the network sees it; SCRAM hides it, SASL_SSL hides everything",
+		"user", printable(c.session.User), "from", c.socket.RemoteAddr().String(), "listener", c.listener.Name)
 }
 
 // holdBack makes a refusal wait, the same time on every path and longer for who

@@ -184,6 +184,23 @@ func TestASessionThatIsOverMayBeRenewed(t *testing.T) {
 	})
 }
 
+func TestAPasswordInClearIsWarnedAboutOncePerListener(t *testing.T) {
+	for protocol, want := range map[string]int{"SASL_PLAINTEXT": 1, "SASL_SSL": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			o := withUsers()
+			o.listener.Protocol = protocol // in memory and without TLS: the protocol is what counts
+			r := run(t, echo, o)
+			defer r.stop()
+			for range 2 {
+				r.dial().signIn()
+			}
+			if got := strings.Count(r.log.text.String(), inClear); got != want {
+				t.Errorf("%s: warned %d times, want %d:\n%s", protocol, got, want, r.log.text.String())
+			}
+		})
+	}
+}
+
 func TestReauthenticationIsPerListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := withUsers()

@@ -84,6 +84,7 @@ type counters struct {
 	open                                  atomic.Int64
 	accepted, turnedAway, failed, refused atomic.Uint64
 	received, sent                        atomic.Uint64
+	inClear                               sync.Once // the warning of a password in clear
 }
 
 // NewServer makes a server.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 func TestCallsThatCannotBeUnderstood(t *testing.T) {
@@ -140,20 +142,32 @@ auto.offset.reset=earliest
 }
 
 func TestConnectInTheFormsThatPeopleAndScriptsRead(t *testing.T) {
+	admin, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	kafka := broker(t, kfake.SeedTopics(1, "greetings")).ListenAddrs()[0]
 	dir := t.TempDir()
-	for name, content := range map[string]string{
-		"instance":  "milena instance\nformat=1\nsecure=true\n",
-		"addresses": "PLAINTEXT PLAINTEXT 127.0.0.1:19092\nSASL_PLAINTEXT SASL_PLAINTEXT 127.0.0.1:19094\nSASL_SSL SASL_SSL 127.0.0.1:19093\nadmin HTTP 127.0.0.1:19644\n",
-	} {
+	put := func(name, content string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	put("instance", "milena instance\nformat=1\nsecure=true\n")
+	put("addresses", "PLAINTEXT PLAINTEXT "+kafka+"\nSASL_PLAINTEXT SASL_PLAINTEXT 127.0.0.1:19094\nSASL_SSL SASL_SSL 0.0.0.0:19093\nadmin HTTP "+admin.Addr().String()+"\n")
+	put("listeners", "PLAINTEXT PLAINTEXT 127.0.0.1:0 - -\nSASL_PLAINTEXT SASL_PLAINTEXT 127.0.0.1:19094 - PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n"+
+		"SASL_SSL SASL_SSL :19093 kafka.example.com:0 SCRAM-SHA-512\n")
 	s := shell{t: t}
-	forget := strings.NewReplacer(dir, "DIR")
+	local := strings.Replace(kafka, "127.0.0.1", "localhost", 1)
+	forget := strings.NewReplacer(dir, "DIR", kafka, "127.0.0.1:PORT", local, "localhost:PORT", admin.Addr().String(), "127.0.0.1:ADMIN")
 	golden(t, "connect.txt", forget.Replace(s.ok("connect", "--data", dir)))
 	golden(t, "connect.json", forget.Replace(s.ok("connect", "--data", dir, "-o", "json")))
 	golden(t, "connect.yaml", forget.Replace(s.ok("connect", "--data", dir, "-o", "yaml")))
+	// Killed: the file is there, the process is not.
+	admin.Close()
+	golden(t, "connect-stopped.txt", forget.Replace(s.ok("connect", "--data", dir)))
+	golden(t, "connect-stopped.json", forget.Replace(s.ok("connect", "--data", dir, "-o", "json")))
 }
 
 func TestConnectWithoutAnInstance(t *testing.T) {

@@ -30,18 +30,22 @@ type connectInfo struct {
 	Data      string            `json:"data"`
 	Listeners []connectListener `json:"listeners"`
 	Admin     string            `json:"admin,omitempty"`
+	Topics    []string          `json:"topics,omitempty"`
 	Users     []string          `json:"users,omitempty"`
+	Authority string            `json:"authority,omitempty"` // the file that phy_ca.crt is a copy of
 	Files     []string          `json:"files,omitempty"`
 	Password  string            `json:"truststore_password,omitempty"`
 
-	ca []byte
+	ca      []byte
+	listed  bool  // the topics are all there are
+	notTold error // why topics or users are missing
 }
 
 type connectListener struct {
 	Name       string   `json:"name"`
 	Protocol   string   `json:"protocol"`
 	Addresses  []string `json:"addresses"`
-	Bound      string   `json:"bound"`
+	Bound      string   `json:"bound,omitempty"` // while it runs
 	Mechanisms []string `json:"mechanisms,omitempty"`
 }
 
@@ -104,7 +108,7 @@ func (o *connect) run(ctx context.Context, cmd *cobra.Command, args []string) er
 	if o.lang != "" {
 		return o.printPrograms(cmd, info, which)
 	}
-	o.findUsers(ctx, cmd, &info)
+	o.ask(ctx, cmd, &info)
 	if err := o.writeFiles(&info); err != nil {
 		return err
 	}
@@ -115,7 +119,7 @@ func (o *connect) run(ctx context.Context, cmd *cobra.Command, args []string) er
 }
 
 // readInstance looks at a data directory: what is bound if the instance runs,
-// else what would be.
+// else what its last start opened, and the next one will by default.
 func readInstance(c *console, dir string) (connectInfo, error) {
 	info := connectInfo{Data: dir, Listeners: []connectListener{}}
 	if absolute, err := filepath.Abs(dir); err == nil {
@@ -134,13 +138,37 @@ func readInstance(c *console, dir string) (connectInfo, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return info, err
 	}
-	info.ca = ca
-	if addressErr == nil {
-		info.Running = true
-		info.addBound(bound)
-		return info, nil
+	if info.ca = ca; len(ca) > 0 {
+		info.Authority = filepath.Join(info.Data, "tls", "ca.crt")
 	}
-	return info, info.addConfigured(c)
+	listeners, err := readListeners(dir)
+	if errors.Is(err, fs.ErrNotExist) { // written by a milena that did not keep them
+		listeners, err = defaultListeners(c, secure)
+	}
+	if err != nil {
+		return info, err
+	}
+	if info.Running = addressErr == nil && answers(bound); info.Running {
+		info.addBound(bound, listeners)
+	} else {
+		info.addConfigured(listeners)
+	}
+	return info, nil
+}
+
+// answers says whether the process that wrote the addresses is still there: one
+// that was killed leaves the file behind.
+func answers(bound []address) bool {
+	for _, a := range bound {
+		if a.Listener == "admin" {
+			conn, err := net.DialTimeout("tcp", a.dial(), dialTimeout)
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil
+		}
+	}
+	return false
 }
 
 // readSecure reads one line of the instance file.
@@ -152,41 +180,97 @@ func readSecure(dir string) (bool, error) {
 	return slices.Contains(strings.Split(string(text), "\n"), "secure=true"), nil
 }
 
-func (info *connectInfo) addBound(bound []address) {
-	mechanisms := []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
+// configured is a listener as the instance was told to open it.
+type configured struct {
+	address
+	advertised string // host:port; empty: the address that the client used
+	mechanisms []string
+}
+
+// readListeners reads what the last start kept: a line "LISTENER PROTOCOL
+// host:port ADVERTISED MECHANISMS" each.
+func readListeners(dir string) ([]configured, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "listeners"))
+	if err != nil {
+		return nil, err
+	}
+	var listeners []configured
+	for line := range strings.Lines(string(text[:min(len(text), addressesMax)])) {
+		fields := strings.Fields(line)
+		if len(fields) != 5 {
+			continue
+		}
+		l := configured{address: address{fields[0], fields[1], fields[2]}}
+		if fields[3] != "-" {
+			l.advertised = fields[3]
+		}
+		if fields[4] != "-" {
+			l.mechanisms = strings.Split(fields[4], ",")
+		}
+		listeners = append(listeners, l)
+	}
+	return listeners, nil
+}
+
+// defaultListeners are those of a start without flags.
+func defaultListeners(c *console, secure bool) ([]configured, error) {
+	broker, _, err := config.Load(config.Given{Env: c.environ})
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := broker.Listeners(secure)
+	if err != nil {
+		return nil, err
+	}
+	var all []configured
+	for _, l := range listeners {
+		one := configured{address: address{l.Name, l.Protocol, net.JoinHostPort(l.Host, fmt.Sprint(l.Port))}}
+		if l.Advertised != nil {
+			one.advertised = net.JoinHostPort(l.Advertised.Host, fmt.Sprint(l.Advertised.Port))
+		}
+		if strings.HasPrefix(l.Protocol, "SASL") {
+			one.mechanisms = l.Mechanisms
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// reached are the addresses that clients are given of a listener that is, or
+// would be, bound there.
+func (l configured) reached(at address) []string {
+	host, port, err := net.SplitHostPort(l.advertised)
+	if err != nil {
+		return reachedAt(at)
+	}
+	if port == "0" {
+		if _, port, err = net.SplitHostPort(at.Address); err != nil {
+			return reachedAt(at)
+		}
+	}
+	return []string{net.JoinHostPort(host, port)}
+}
+
+func (info *connectInfo) addBound(bound []address, listeners []configured) {
 	for _, a := range bound {
 		if a.Listener == "admin" {
 			info.Admin = a.dial()
 			continue
 		}
-		l := connectListener{Name: a.Listener, Protocol: a.Protocol, Bound: a.Address, Addresses: reachedAt(a)}
-		if strings.HasPrefix(a.Protocol, "SASL") {
-			l.Mechanisms = mechanisms
+		var l configured
+		if i := slices.IndexFunc(listeners, func(l configured) bool { return l.Listener == a.Listener }); i >= 0 {
+			l = listeners[i]
 		}
-		info.Listeners = append(info.Listeners, l)
+		info.Listeners = append(info.Listeners, connectListener{
+			Name: a.Listener, Protocol: a.Protocol, Bound: a.Address, Addresses: l.reached(a), Mechanisms: l.mechanisms})
 	}
 }
 
-// addConfigured shows what a stopped instance opens by default and by the
-// environment; flags of its last start are not known.
-func (info *connectInfo) addConfigured(c *console) error {
-	broker, _, err := config.Load(config.Given{Env: c.environ})
-	if err != nil {
-		return err
-	}
-	listeners, err := broker.Listeners(info.Secure)
-	if err != nil {
-		return err
-	}
+func (info *connectInfo) addConfigured(listeners []configured) {
 	for _, l := range listeners {
-		a := address{l.Name, l.Protocol, net.JoinHostPort(l.Host, fmt.Sprint(l.Port))}
-		shown := connectListener{Name: l.Name, Protocol: l.Protocol, Bound: a.Address, Addresses: reachedAt(a), Mechanisms: l.Mechanisms}
-		if l.Advertised != nil {
-			shown.Addresses = []string{net.JoinHostPort(l.Advertised.Host, fmt.Sprint(l.Advertised.Port))}
-		}
-		info.Listeners = append(info.Listeners, shown)
+		info.Listeners = append(info.Listeners, connectListener{
+			Name: l.Listener, Protocol: l.Protocol, Addresses: l.reached(l.address), Mechanisms: l.mechanisms})
 	}
-	return nil
 }
 
 // reachedAt are the addresses by which clients reach what is bound: this
@@ -238,25 +322,36 @@ func loopbackName(host string) string {
 	return "localhost"
 }
 
-// findUsers asks a running instance who its users are. One that does not tell
+// ask asks a running instance for its topics and users. One that does not tell
 // us is no reason to tell nothing.
-func (o *connect) findUsers(ctx context.Context, cmd *cobra.Command, info *connectInfo) {
+func (o *connect) ask(ctx context.Context, cmd *cobra.Command, info *connectInfo) {
 	if !info.Running {
+		info.notTold = errors.New("the instance does not run")
 		return
 	}
-	if err := o.k.prepare(cmd); err != nil {
+	if o.k.user != "" && o.k.ca == "" && info.best().Protocol == "SASL_SSL" && o.k.set.get("security.protocol") == "" {
+		o.k.ca = info.Authority
+	}
+	if info.notTold = o.k.prepare(cmd); info.notTold != nil {
 		return
 	}
 	limit, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	_ = o.k.admin(limit, cmd, func(ctx context.Context, adm *kadm.Client) error {
-		users, err := adm.DescribeUserSCRAMs(ctx)
+	info.notTold = o.k.admin(limit, cmd, func(ctx context.Context, adm *kadm.Client) error {
+		topics, err := adm.ListTopics(ctx)
 		if err == nil {
+			info.Topics, info.listed = topics.Names(), true
+		}
+		if !info.Secure {
+			return err
+		}
+		users, usersErr := adm.DescribeUserSCRAMs(ctx)
+		if usersErr == nil {
 			for _, u := range users.Sorted() {
 				info.Users = append(info.Users, u.User)
 			}
 		}
-		return err
+		return errors.Join(err, usersErr)
 	})
 }
 
@@ -386,18 +481,47 @@ func (o *connect) print(info connectInfo) error {
 		if l.Name != l.Protocol {
 			protocol += " (" + l.Name + ")"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", protocol, strings.Join(l.Addresses, ","), mechanisms)
+		addresses := strings.Join(l.Addresses, ",")
+		if _, port, _ := net.SplitHostPort(l.Addresses[0]); port == "0" {
+			addresses = "any free port when it starts"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", protocol, addresses, mechanisms)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	if len(info.Users) > 0 {
-		fmt.Fprintf(out, "\nUsers: %s\n", strings.Join(info.Users, ", "))
-	}
+	o.printAsked(info)
 	if len(info.Files) > 0 {
 		fmt.Fprintf(out, "\nWrote %s\n", strings.Join(info.Files, ", "))
 	}
 	return o.printNext(info)
+}
+
+func (o *connect) printAsked(info connectInfo) {
+	out, next := o.c.out, ""
+	fmt.Fprintln(out)
+	if len(info.Topics) > 0 {
+		fmt.Fprintf(out, "Topics: %s\n", strings.Join(info.Topics, ", "))
+	} else if info.listed {
+		fmt.Fprintln(out, "Topics: none yet; they appear by being used")
+	}
+	if len(info.Users) > 0 {
+		fmt.Fprintf(out, "Users: %s\n", strings.Join(info.Users, ", "))
+	}
+	if info.Authority != "" {
+		fmt.Fprintf(out, "Authority: %s\n", info.Authority)
+	}
+	if info.notTold == nil {
+		return
+	}
+	if info.Running && info.Secure && o.k.user == "" {
+		next = "; the superuser may ask: --user NAME --password-file FILE"
+	}
+	what := "Users"
+	if !info.listed {
+		what = "Topics and users"
+	}
+	fmt.Fprintf(out, "%s are not told: %s%s\n", what, strings.TrimSuffix(describe(info.notTold), "."), next)
 }
 
 func (o *connect) printNext(info connectInfo) error {

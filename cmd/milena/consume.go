@@ -265,6 +265,17 @@ func (o *consume) findEnds(ctx context.Context, cmd *cobra.Command) error {
 				return notFound("milena topic describe "+o.topic, "topic %s has no partition %d", o.topic, p)
 			}
 		}
+		if o.readsCommitted() { // what an open transaction wrote is behind its end
+			stable, err := adm.ListCommittedOffsets(ctx, o.topic)
+			if err != nil {
+				return fmt.Errorf("topic %s: %w", o.topic, err)
+			}
+			for p := range o.ends {
+				if l, ok := stable.Lookup(o.topic, p); ok && l.Err == nil {
+					o.ends[p] = l.Offset
+				}
+			}
+		}
 		if o.group != "" {
 			return o.findCommitted(ctx, adm)
 		}
@@ -326,23 +337,28 @@ func (o *consume) done() bool {
 	if o.group != "" && !o.joined {
 		return false
 	}
-	for p, end := range o.ends {
-		if (o.group == "" || o.mine[p]) && o.at[p] < end {
-			return false
-		}
-	}
-	return true
+	return len(o.unread()) == 0
 }
 
 // pollLimit is how long a poll waits where the end may be reached without a
 // record: an assignment alone can do that.
-const pollLimit = 100 * time.Millisecond
+const (
+	pollLimit = 100 * time.Millisecond
+	silentMax = time.Second // with --exit, until it is asked why nothing comes
+)
 
 func (o *consume) poll(ctx context.Context, client *kgo.Client) error {
 	out := bufio.NewWriterSize(o.c.out, 64<<10)
 	buffer := make([]byte, 0, 4<<10)
+	silent := time.Now()
 	for client != nil && !o.done() {
 		fetches := o.fetch(ctx, client)
+		if fetches.NumRecords() > 0 {
+			silent = time.Now()
+		} else if o.exit && time.Since(silent) > silentMax {
+			o.passTails(ctx, client)
+			silent = time.Now()
+		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -396,11 +412,14 @@ func (o *consume) beyond(r *kgo.Record) bool {
 	return o.exit && ok && r.Offset >= end
 }
 
-func (o *consume) passed(r *kgo.Record) {
+func (o *consume) passed(r *kgo.Record) { o.moved(r.Partition, r.Offset+1) }
+
+// moved notes the next offset to see.
+func (o *consume) moved(partition int32, next int64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.at != nil {
-		o.at[r.Partition] = r.Offset + 1
+		o.at[partition] = max(o.at[partition], next)
 	}
 }
 

@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"hash/crc32"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func seeded(t *testing.T, opts ...kfake.Opt) shell {
@@ -27,6 +30,57 @@ func TestThePagesLineIsPrintedExactly(t *testing.T) {
 	if want := "greetings:0:0: key=None value=b'hello kafka!'\n"; got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
+}
+
+// Offsets at a topic's end may hold no record any more, and --exit must not wait
+// for them: a batch that lost its last records keeps its last offset, and a batch
+// that lost all of them may be gone.
+func TestExitPassesOverAnEndWithoutRecords(t *testing.T) {
+	for name, lastOffset := range map[string]int32{"the batch lost records": 2, "later batches are gone": 0} {
+		for _, more := range [][]string{nil, {"-g", "readers"}, {"-X", "isolation.level=read_committed"}} {
+			cluster := broker(t, kfake.SeedTopics(1, "greetings"))
+			s := shell{t: t, broker: cluster.ListenAddrs()[0], in: "kept\ngoes\ngoes\n"}
+			s.ok("produce", "greetings")
+			cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				cluster.KeepControl()
+				return fetchOfOne(req.(*kmsg.FetchRequest), lastOffset), nil, true
+			})
+			if got := s.ok(append([]string{"consume", "greetings", "-o", "start", "-e"}, more...)...); got != "kept\n" {
+				t.Errorf("%s, %v: read %q", name, more, got)
+			}
+		}
+	}
+}
+
+// fetchOfOne answers from a partition that ends at 3 and holds one batch.
+func fetchOfOne(fetch *kmsg.FetchRequest, lastOffset int32) *kmsg.FetchResponse {
+	resp := fetch.ResponseKind().(*kmsg.FetchResponse)
+	for _, wanted := range fetch.Topics {
+		topic := kmsg.NewFetchResponseTopic()
+		topic.Topic, topic.TopicID = wanted.Topic, wanted.TopicID
+		for _, p := range wanted.Partitions {
+			part := kmsg.NewFetchResponseTopicPartition()
+			part.Partition, part.HighWatermark, part.LastStableOffset = p.Partition, 3, 3
+			if p.FetchOffset <= int64(lastOffset) {
+				part.RecordBatches = batchOfOne(lastOffset)
+			}
+			topic.Partitions = append(topic.Partitions, part)
+		}
+		resp.Topics = append(resp.Topics, topic)
+	}
+	return resp
+}
+
+// batchOfOne holds one record at offset 0 and ends at lastOffset.
+func batchOfOne(lastOffset int32) []byte {
+	record := kmsg.Record{Value: []byte("kept")}
+	record.Length = int32(len(record.AppendTo(nil)) - 1) // without the length itself, one byte
+	batch := kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, LastOffsetDelta: lastOffset, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1,
+		NumRecords: 1, Records: record.AppendTo(nil)}
+	batch.Length = int32(len(batch.AppendTo(nil)) - 12)
+	text := batch.AppendTo(nil)
+	binary.BigEndian.PutUint32(text[17:], crc32.Checksum(text[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return text
 }
 
 func TestEachLineIsARecordByteForByte(t *testing.T) {
