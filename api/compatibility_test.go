@@ -44,15 +44,20 @@ func TestTheCompatibilityPageIsCurrent(t *testing.T) {
 	}
 }
 
-func TestNoRowOffersMoreThanTheCodecKnows(t *testing.T) {
+// Fetch begins where record batches do.
+func TestRowsGoFromTheFirstVersionToTheNewestThatTheCodecKnows(t *testing.T) {
 	last := int16(-1)
 	for _, r := range table() {
 		if r.key <= last {
 			t.Errorf("%s stands behind key %d", kmsg.NameForKey(r.key), last)
 		}
 		last = r.key
-		if known := kmsg.RequestForKey(r.key).MaxVersion(); r.max > known {
-			t.Errorf("%s is offered up to %d, the codec knows %d", kmsg.NameForKey(r.key), r.max, known)
+		first := int16(0)
+		if r.key == int16(kmsg.Fetch) {
+			first = 4
+		}
+		if newest := kmsg.RequestForKey(r.key).MaxVersion(); r.min != first || r.max != newest {
+			t.Errorf("%s is offered from %d to %d, want %d to %d", kmsg.NameForKey(r.key), r.min, r.max, first, newest)
 		}
 	}
 }
