@@ -80,7 +80,8 @@ func (g *Group) joinStatic(now time.Time, to machine.Ticket, join Join) machine.
 }
 
 // takeOver replaces a static member by its next incarnation, which goes on
-// where the old one was if it knows the same protocols.
+// where the old one was unless the group would now choose another protocol.
+// What else it says of itself counts from the next rebalance on.
 func (g *Group) takeOver(now time.Time, to machine.Ticket, join Join, old Member) machine.Decision {
 	var d machine.Decision
 	if ticket, waits := g.waiting(old.ID); waits {
@@ -104,7 +105,7 @@ func (g *Group) takeOver(now time.Time, to machine.Ticket, join Join, old Member
 		g.synced[member.ID] = true
 	}
 	delete(g.synced, old.ID)
-	if g.state != Stable || !sameProtocols(old.Protocols, join.Protocols) {
+	if g.state != Stable || g.electWith(member, old.ID) != g.protocol {
 		g.prepare(now, &d)
 		g.park(now, to, join)
 		g.maybeCompleteWithout(now, old.ID, &d)
@@ -290,6 +291,17 @@ func (g *Group) completeWithout(now time.Time, gone string, d *machine.Decision)
 	clear(g.next)
 	clear(g.synced)
 	g.order = nil
+}
+
+// electWith is the protocol that would be chosen with a member in place of another.
+func (g *Group) electWith(member Member, old string) string {
+	members := g.sorted()
+	for i := range members {
+		if members[i].ID == old {
+			members[i] = member
+		}
+	}
+	return elect(members)
 }
 
 func (g *Group) typeOf(members []Member) string {
