@@ -1,0 +1,10 @@
+package server
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// Nothing that a test started is left running behind it.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
