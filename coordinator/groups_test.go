@@ -335,3 +335,29 @@ func TestAStableGroupRests(t *testing.T) {
 		}
 	})
 }
+
+// A member must not work in a generation that a crash would take back.
+func TestNoGenerationIsToldBeforeItIsDurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := faulty.Wrap(memory.New())
+		defer j.Close()
+		g, _ := groups(t, j)
+		j.Hang()
+		joined := make(chan error, 1)
+		go func() {
+			_, err := g.Join(context.Background(), "g", join(""))
+			joined <- err
+		}()
+		time.Sleep(time.Minute)
+		if len(joined) != 0 {
+			t.Fatalf("a join was answered (%v) before its generation was durable", <-joined)
+		}
+		if d, _ := g.Describe(context.Background(), "g"); d.Generation != 0 {
+			t.Fatalf("generation %d is seen before it is durable", d.Generation)
+		}
+		j.Resume()
+		if err := <-joined; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -17,6 +17,7 @@ import (
 	"milena/shard"
 	"milena/storage/disk"
 	"milena/storage/journal"
+	"milena/storage/journal/faulty"
 	"milena/storage/journal/file"
 	"milena/storage/journal/memory"
 	"milena/storage/segment"
@@ -321,6 +322,53 @@ func TestRetentionTakesWhatIsOldOrTooMuch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What comes while a checkpoint settles is in its snapshot, but not settled: the
+// journal has to keep it.
+func TestWhatComesDuringACheckpointSurvives(t *testing.T) {
+	j, store := memory.New(), segmentmemory.New()
+	w := newWorld(t, j, store, nil)
+	n := 0
+	put := func() {
+		w.must(one(fmt.Sprint("v", n), int64(n)))
+		n++
+	}
+	for range 4 { // the older of two snapshots decides what the journal keeps
+		put()
+		err := w.set.Checkpoint(context.Background(), func(ctx context.Context) error {
+			err := w.table.Settle(ctx)
+			put()
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w = newWorld(t, j.Reopen(), store, nil)
+	w.holds(n)
+}
+
+// A crash between the fact and the files must find either everything or less to
+// serve: never a log that names what is gone.
+func TestRetentionForgetsNothingBeforeItsFactIsDurable(t *testing.T) {
+	j, store := faulty.Wrap(memory.New()), segmentmemory.New()
+	defer j.Close()
+	w := newWorld(t, j, store, func(c *config.Topic) { c.RetentionTime = 60_000 })
+	for i := range 300 {
+		w.must(one(fmt.Sprint("v", i), w.now.UnixMilli()))
+		if i%10 == 9 {
+			w.checkpoint()
+		}
+	}
+	before := len(store.Segments(segment.Partition{Topic: orders.Name, ID: orders.ID, Index: 1}))
+	w.now = w.now.Add(2 * time.Minute)
+	j.Steer(func(journal.Entry) faulty.Fault { return faulty.Fault{Outcome: journal.Broken} })
+	w.table.retain(context.Background())
+	if got := len(store.Segments(segment.Partition{Topic: orders.Name, ID: orders.ID, Index: 1})); got != before || before < 2 {
+		t.Errorf("%d segments are left of %d, though the journal took no fact", got, before)
+	}
+	w.holds(300)
 }
 
 func TestADroppedTopicIsGone(t *testing.T) {

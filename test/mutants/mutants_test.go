@@ -5,133 +5,186 @@ package mutants
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-var bugs = []struct {
+// bug is planted by putting `to` in the place of `from`, which occurs once.
+type bug struct {
 	name     string
 	file     string
 	from, to string
-	in, test string // who must catch it
-}{
-	{
-		"acknowledged before it is durable", "storage/journal/file/write.go",
-		"	if err := b.file.file.Datasync(); err != nil {\n", "	if err := error(nil); err != nil {\n",
-		"./storage/journal/file", "TestPowerCutAtEveryFileCall",
-	},
-	{
-		"the journal is trimmed before what it held is settled", "shard/set.go",
-		"	if err := settle(ctx); err != nil {\n", "	if err := error(nil); err != nil {\n",
-		"./partition", "TestPowerCutAtEveryFileCallOfTheWholePath",
-	},
-	{
-		"a batch's CRC is not looked at", "batch/check.go",
-		"	case Sum(b[:size]) != h.CRC:\n", "	case false:\n",
-		"./batch", "TestBatchesAreAnsweredAsByKafka",
-	},
-	{
-		"a member of an old generation goes on", "machine/group/classic/group.go",
-		"	case beat.Generation != g.generation:\n", "	case false:\n",
-		"./machine/group/classic", "TestHeartbeatsAndCommitsOfOldGenerationsAreRefused",
-	},
-	{
-		"a duplicate is answered before its original is durable", "partition/append.go",
-		"			return l.Behind(w)\n", "			return false\n",
-		"./partition", "TestADuplicateIsNotAnsweredBeforeItsOriginalIsDurable",
-	},
-	{
-		"a segment is not synced before it is told as settled", "storage/segment/dir/files.go",
-		"	if err := o.file.Datasync(); err != nil {\n", "	if err := error(nil); err != nil {\n",
-		"./storage/segment/dir", "TestWhatSyncReportedSurvivesAPowerCutAtEveryCall",
-	},
-	{
-		"the journal is trimmed before what settled is synced", "storage/segment/dir/files.go",
-		"	if err := o.file.Datasync(); err != nil {\n", "	if err := error(nil); err != nil {\n",
-		"./partition", "TestPowerCutAtEveryFileCallOfTheWholePath",
-	},
-	{
-		"a new segment's name is not synced", "storage/segment/dir/part.go",
-		"	err := p.store.fs.SyncDir(p.dir)\n", "	var err error\n",
-		"./storage/segment/dir", "TestWhatSyncReportedSurvivesAPowerCutAtEveryCall",
-	},
-	{
-		"a new journal file's name is not synced", "storage/journal/file/room.go",
-		"	if err = j.fs.SyncDir(j.dir); err != nil {\n", "	if err != nil {\n",
-		"./storage/journal/file", "TestPowerCutAtEveryFileCall",
-	},
-	{
-		"a snapshot's name is not synced", "storage/journal/file/save.go",
-		"	return j.fs.SyncDir(j.dir)\n", "	return nil\n",
-		"./storage/journal/file", "TestPowerCut",
-	},
-	{
-		"a snapshot's bytes are not synced", "storage/journal/file/save.go",
-		"		err = f.Sync()\n", "",
-		"./storage/journal/file", "TestPowerCut",
-	},
-	{
-		"what is forgotten is not named first", "storage/segment/dir/part.go",
-		"	if err := p.markStart(start); err != nil {\n		return err\n	}\n", "",
-		"./storage/segment/dir", "Forgotten|Forgetting",
-	},
-	{
-		"a failed sync is tried again", "storage/segment/dir/files.go",
-		"		o.seg.handle.lost = err\n", "",
-		"./storage/segment/dir", "TestAFailedSyncIsNeverTriedAgain",
-	},
+	caught   []catch // by each of these
 }
+
+// catch is a package's tests that must fail while a bug is awake.
+type catch struct{ in, tests string }
+
+// awake is the environment variable that wakes a bug.
+const awake = "MILENA_PLANTED_BUG"
+
+// planted is what the planted text asks whether it is awake.
+const planted = `package planted
+
+import "os"
+
+var awake = os.Getenv("` + awake + `")
+
+func Bug(name string) bool { return name == awake }
+`
 
 func TestEveryPlantedBugIsCaught(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, bug := range bugs {
-		t.Run(bug.name, func(t *testing.T) {
-			file := filepath.Join(root, bug.file)
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+	built := build(t, root, plant(t, root))
+	t.Run("asleep", func(t *testing.T) {
+		for in, binary := range built {
+			t.Run(in, func(t *testing.T) {
+				t.Parallel()
+				for _, tests := range testsOf(in) {
+					if out, failed := run(t, root, in, binary, tests, "none"); failed {
+						t.Errorf("its tests fail while every bug sleeps:\n%s", out)
+					}
+				}
+			})
+		}
+	})
+	for _, b := range bugs {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			if len(b.caught) == 0 {
+				t.Error("nobody has to catch it")
 			}
-			if n := strings.Count(string(text), bug.from); n != 1 {
-				t.Fatalf("%s has %q %d times, want once", bug.file, bug.from, n)
-			}
-			out := testWith(t, root, file, strings.Replace(string(text), bug.from, bug.to, 1), bug.in, bug.test)
-			t.Logf("%s", out)
-			if !strings.Contains(out, "--- FAIL") && !strings.Contains(out, "panic: ") {
-				t.Errorf("not caught by %s in %s:\n%s", bug.test, bug.in, out)
+			for _, c := range b.caught {
+				out, failed := run(t, root, c.in, built[c.in], c.tests, b.name)
+				t.Logf("%s", out)
+				if !failed {
+					t.Errorf("not caught by %s in %s:\n%s", c.tests, c.in, out)
+				}
 			}
 		})
 	}
 }
 
-// testWith runs tests with another text in the place of a file.
-func testWith(t *testing.T, root, file, text, in, run string) string {
+var clause = regexp.MustCompile(`(?m)^package \w+$`)
+
+// plant writes the changed files, and the overlay that names them.
+func plant(t *testing.T, root string) (overlay string) {
 	t.Helper()
-	planted := filepath.Join(t.TempDir(), filepath.Base(file))
-	if err := os.WriteFile(planted, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	replace := make(map[string]string)
+	put := func(file, text string) {
+		name := filepath.Join(dir, fmt.Sprintf("%d.go", len(replace)))
+		if known := replace[file]; known != "" {
+			name = known
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		replace[file] = name
 	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {file: planted}})
+	put(filepath.Join(root, "test/mutants/planted/planted.go"), planted)
+	for _, b := range bugs {
+		file := filepath.Join(root, b.file)
+		from := file
+		if replace[file] != "" {
+			from = replace[file]
+		}
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), b.from); n != 1 {
+			t.Errorf("%s: %s has %q %d times, want once", b.name, b.file, b.from, n)
+			continue
+		}
+		if from == file {
+			at := clause.FindIndex(text)
+			if at == nil {
+				t.Fatalf("%s has no package clause", b.file)
+			}
+			text = slices.Concat(text[:at[1]], []byte("\n\nimport \"milena/test/mutants/planted\""), text[at[1]:])
+		}
+		to := strings.ReplaceAll(b.to, "PLANTED", fmt.Sprintf("planted.Bug(%q)", b.name))
+		put(file, strings.Replace(string(text), b.from, to, 1))
+	}
+	if t.Failed() {
+		t.FailNow()
+	}
+	list, err := json.Marshal(map[string]map[string]string{"Replace": replace})
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := filepath.Join(t.TempDir(), "overlay.json")
-	if err := os.WriteFile(list, overlay, 0o644); err != nil {
+	overlay = filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, list, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", "test", "-overlay", list, "-vet=off", "-count=1", "-short", "-timeout", "2m", "-run", run, in)
-	cmd.Dir = root
+	return overlay
+}
+
+// build compiles the tests of every package that has to catch something.
+func build(t *testing.T, root, overlay string) map[string]string {
+	t.Helper()
+	dir := t.TempDir()
+	built := make(map[string]string)
+	for _, b := range bugs {
+		for _, c := range b.caught {
+			if built[c.in] != "" {
+				continue
+			}
+			binary := filepath.Join(dir, strings.NewReplacer("/", "-", ".", "").Replace(c.in)+".test")
+			cmd := exec.Command("go", "test", "-c", "-tags", "e2e", "-overlay", overlay, "-vet=off", "-o", binary, c.in)
+			cmd.Dir = root
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("the tests of %s do not compile with the bugs planted: %v\n%s", c.in, err, out)
+			}
+			built[c.in] = binary
+		}
+	}
+	return built
+}
+
+// testsOf is all that has to catch something in a package, in as few patterns
+// as there can be: those of subtests do not add up.
+func testsOf(in string) []string {
+	var all, whole []string
+	for _, b := range bugs {
+		for _, c := range b.caught {
+			switch {
+			case c.in != in:
+			case strings.Contains(c.tests, "/"):
+				all = append(all, c.tests)
+			default:
+				whole = append(whole, c.tests)
+			}
+		}
+	}
+	if len(whole) > 0 {
+		all = append(all, strings.Join(whole, "|"))
+	}
+	return all
+}
+
+// run runs tests of a package while one bug is awake.
+func run(t *testing.T, root, in, binary, tests, bug string) (output string, failed bool) {
+	t.Helper()
+	cmd := exec.Command(binary, "-test.short", "-test.timeout", "4m", "-test.parallel", "32", "-test.run", tests)
+	cmd.Dir = filepath.Join(root, in)
+	cmd.Env = append(os.Environ(), awake+"="+bug)
 	out, err := cmd.CombinedOutput()
-	if failed := (*exec.ExitError)(nil); err != nil && !errors.As(err, &failed) {
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(out), "[build failed]") {
-		t.Fatalf("the planted bug does not compile:\n%s", out)
+	if strings.Contains(string(out), "no tests to run") {
+		t.Fatalf("%s has no test %s", in, tests)
 	}
-	return string(out)
+	return string(out), err != nil
 }

@@ -113,6 +113,16 @@ func TestPlainIsDearOnceAndCheapAfterwards(t *testing.T) {
 	}
 }
 
+func TestARememberedPasswordOpensForNoOther(t *testing.T) {
+	c := checker(t)
+	for _, password := range []string{right, "wrong", right, right + "x", "w"} {
+		_, done, err := c.New("PLAIN").Step([]byte("\x00alice\x00" + password))
+		if want := password == right; done != want || (err == nil) != want {
+			t.Errorf("%q: done %t, %v", password, done, err)
+		}
+	}
+}
+
 func keysOf(c *Checker) (keys []string) {
 	for k := range c.right {
 		keys = append(keys, string(k[:]))
@@ -278,4 +288,24 @@ func FuzzStep(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Who is not there costs the same work, so that how long a refusal took tells
+// nothing about names.
+func TestAnUnknownUserCostsAsMuchAsAWrongPassword(t *testing.T) {
+	c := checker(t)
+	cost := func(user string) time.Duration {
+		least := time.Hour // of several: a busy machine only ever adds
+		for range 7 {
+			began := time.Now()
+			if _, _, err := c.New("PLAIN").Step([]byte("\x00" + user + "\x00wrong")); err == nil {
+				t.Fatalf("%s signed in by a wrong password", user)
+			}
+			least = min(least, time.Since(began))
+		}
+		return least
+	}
+	if there, gone := cost("alice"), cost("nobody"); gone < there/10 {
+		t.Errorf("an unknown user cost %v, a known one %v", gone, there)
+	}
 }

@@ -83,13 +83,24 @@ func TestTagBombsAreRefused(t *testing.T) {
 	for _, body := range [][]byte{
 		{1, 1, 0xff, 0xff, 0xff, 0x7f},             // 2^28-1 tags
 		{1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f},       // 2^32-1
-		{1, 1, 17, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0},   // one too many
+		append([]byte{1, 1, 17}, tags(17)...),      // one too many
 		{0xff, 0xff, 0xff, 0xff, 0x0f, 1, 0, 0, 0}, // a long name
 	} {
 		if Check(18, 3, body) == nil {
 			t.Errorf("%x is accepted", body)
 		}
 	}
+	if err := Check(18, 3, append([]byte{1, 1, 16}, tags(16)...)); err != nil {
+		t.Errorf("as many as there may be: %v", err)
+	}
+}
+
+// tags are tagged fields without a value.
+func tags(n byte) (b []byte) {
+	for i := range n {
+		b = append(b, i, 0)
+	}
+	return b
 }
 
 // bombs are requests of few bytes that claim much.
