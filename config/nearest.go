@@ -3,12 +3,22 @@ package config
 // nearest is the known key that a name was probably meant to be; empty if none
 // is near.
 func nearest(name string) string {
-	best, least := "", 1+len(name)/4
+	var known []string
 	for _, table := range [][]Key{brokerKeys, topicKeys} {
 		for i := range table {
-			if d := distance(name, table[i].Name); d < least {
-				best, least = table[i].Name, d
-			}
+			known = append(known, table[i].Name)
+		}
+	}
+	return Nearest(name, known)
+}
+
+// Nearest is the one of the known names that a mistyped one was probably meant
+// to be; empty if none is near.
+func Nearest(name string, known []string) string {
+	best, least := "", 1+len(name)/4
+	for _, k := range known {
+		if d := distance(name, k); d < least {
+			best, least = k, d
 		}
 	}
 	return best

@@ -21,14 +21,21 @@ func TestCallsThatCannotBeUnderstood(t *testing.T) {
 	}{
 		{[]string{"nonsense"}, `unknown command "nonsense"`},
 		{[]string{"consume"}, "accepts 1 arg"},
-		{[]string{"topic"}, "say what to do"},
+		{[]string{"topic"}, "say what to do: consume, create, delete, describe"},
+		{[]string{"topic", "crate", "x"}, "did you mean milena topic create?"},
+		{[]string{"group", "frobnicate"}, "there is delete, describe, list"},
+		{[]string{"help", "nonsense"}, "there is no help about nonsense"},
 		{[]string{"topic", "list", "--nonsense"}, "unknown flag: --nonsense"},
 		{[]string{"topic", "list", "-o", "xml"}, "-o xml: allowed are table"},
 		{[]string{"consume", "t", "-o", "middle"}, "-o middle: allowed are start"},
 		{[]string{"consume", "t", "-f", "%q"}, "-f"},
 		{[]string{"consume", "t", "-f", "%v", "-o", "json"}, "exclude each other"},
 		{[]string{"consume", "t", "-g", "g", "-p", "1"}, "exclude each other"},
-		{[]string{"produce", "t", "-X", "max.bloc.ms=1"}, "max.bloc.ms: there is no such Kafka client property"},
+		{[]string{"produce", "t", "-X", "max.bloc.ms=1"}, "max.bloc.ms: there is no such Kafka client property; did you mean max.block.ms?"},
+		{[]string{"produce", "t", "-X", "nonsense=1"}, "nonsense: there is no such Kafka client property\n"},
+		{[]string{"produce", "t", "-X", "transactional.id=t"}, "this client begins no transaction"},
+		{[]string{"consume", "t", "-X", "group.protocol=consumer"}, "the classic protocol alone"},
+		{[]string{"produce", "t", "-X", "partitioner.class=a.B"}, "Java classes cannot be loaded"},
 		{[]string{"produce", "t", "-X", "acks=2"}, "acks=2: allowed are all, -1, 1, 0"},
 		{[]string{"produce", "t", "-z", "brotli"}, "compression.type=brotli"},
 		{[]string{"produce", "t", "-H", "noequals"}, "-H noequals"},
@@ -221,8 +228,45 @@ h: true
 func TestAShellCompletesWhatTheBrokerKnows(t *testing.T) {
 	s := seeded(t)
 	contains(t, s.ok("__complete", "consume", ""), "greetings\n")
+	s.in = "a record\n"
+	s.ok("produce", "greetings")
+	s.ok("consume", "greetings", "-g", "readers", "-o", "start", "-n", "1")
+	for _, words := range [][]string{
+		{"readers", "consume", "greetings", "-g", ""},
+		{"readers", "group", "describe", ""},
+		{"greetings", "topic", "consume", ""},
+		{"greetings", "doctor", "--topic", ""},
+		{"jsonl", "topic", "list", "-o", ""},
+		{"zstd", "produce", "greetings", "-z", ""},
+		{"python", "connect", "--lang", ""},
+		{"sasl.mechanism=", "produce", "greetings", "-X", ""},
+		{"describe\n", "help", "topic", ""},
+	} {
+		contains(t, s.ok(append([]string{"__complete"}, words[1:]...)...), words[0])
+	}
+	secured := broker(t, kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", "admin", "right")).ListenAddrs()[0]
+	admin := shell{t: t, broker: secured, env: []string{"MILENA_USER=admin", "MILENA_PASSWORD=right"}}
+	contains(t, admin.ok("__complete", "user", "delete", ""), "admin\n")
+	contains(t, admin.ok("__complete", "produce", "greetings", "--user", ""), "admin\n")
 	s.broker = "127.0.0.1:1"
 	if out := s.ok("__complete", "consume", ""); strings.Contains(out, "greetings") {
 		t.Errorf("without a broker it completes\n%s", out)
+	}
+}
+
+func TestCompletionScriptsForFourShells(t *testing.T) {
+	for _, sh := range []string{"bash", "zsh", "fish", "powershell"} {
+		contains(t, shell{t: t}.ok("completion", sh), "__complete")
+	}
+}
+
+func TestAGroupThatDoesNotCommitReadsTheSameAgain(t *testing.T) {
+	s := seeded(t)
+	s.in = "a\nb\n"
+	s.ok("produce", "greetings")
+	for range 2 {
+		if got := s.ok("consume", "greetings", "-g", "readers", "-o", "start", "-n", "1", "-X", "enable.auto.commit=false"); got != "a\n" {
+			t.Errorf("read %q", got)
+		}
 	}
 }

@@ -82,8 +82,12 @@ programs, produce and consume, with this instance's values in them.`,
 	f.StringVar(&o.zip, "zip", "", "write the files into this zip archive")
 	f.StringVar(&o.lang, "lang", "", "print the programs: python, java or go")
 	f.StringVarP(&o.output, "output", "o", "", "json or yaml")
+	completeWords(cmd, "lang", "python", "java", "go")
+	completeWords(cmd, "output", "json", "yaml")
 	f.StringVar(&o.topic, "topic", "", "topic in the programs (default: a placeholder)")
 	f.StringVar(&o.group, "group", "", "consumer group in the programs (default: a placeholder)")
+	o.k.completeFlag(cmd, "topic", topicNames)
+	o.k.completeFlag(cmd, "group", groupNames)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), cmd, args) }
 	return cmd
 }

@@ -79,6 +79,8 @@ func connectionFlagsWith(c *console, cmd *cobra.Command, passwordFile string) *c
 	f.StringArrayVarP(&k.properties, "property", "X", nil, "a Kafka client property, as sasl.mechanism=PLAIN")
 	f.StringVar(&k.configFile, "config", "", "a client.properties file")
 	f.BoolVar(&k.verbose, "verbose", false, "tell what happens on the connections")
+	k.completeFlag(cmd, "user", userNames)
+	completeProperties(cmd)
 	return k
 }
 
@@ -228,16 +230,17 @@ func (k *connection) credentials(cmd *cobra.Command) (user, password string, err
 
 // readPassword reads a password from a file; the line's end is not part of it.
 func readPassword(path string) (string, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
-	if info.Size() > passwordMax {
-		return "", fmt.Errorf("%s: %d bytes are too long for a password", path, info.Size())
-	}
-	text, err := os.ReadFile(path)
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, passwordMax+1)) // it may be a pipe
 	if err != nil {
 		return "", err
+	}
+	if len(text) > passwordMax {
+		return "", fmt.Errorf("%s: more than %d bytes are too long for a password", path, passwordMax)
 	}
 	password := strings.TrimRight(string(text), "\r\n")
 	if password == "" {

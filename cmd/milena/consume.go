@@ -84,6 +84,9 @@ In what form, -o or --output: json, jsonl (a line a record), yaml. Any other for
 	f.BoolVar(&o.failEmpty, "fail-if-empty", false, "exit code 3 if there was no record")
 	f.Int32SliceVarP(&o.partitions, "partition", "p", nil, "only these partitions (not with a group)")
 	f.DurationVar(&o.limit, "timeout", 0, "stop after this time with exit code 124")
+	o.k.completeFlag(cmd, "group", groupNames)
+	completeWords(cmd, "offset", "start", "end", "json", "jsonl", "yaml")
+	completeWords(cmd, "output", "json", "jsonl", "yaml")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		o.topic = args[0]
 		return o.run(cmd.Context(), cmd)
@@ -385,7 +388,9 @@ func (o *consume) poll(ctx context.Context, client *kgo.Client) error {
 			return err
 		}
 		if o.group != "" {
-			client.MarkCommitRecords(seen...)
+			if o.k.set.get("enable.auto.commit") != "false" {
+				client.MarkCommitRecords(seen...)
+			}
 			client.AllowRebalance()
 		}
 		if o.enough() {

@@ -57,6 +57,7 @@ a topic that is made for it and deleted.`,
 	}
 	d.k = connectionFlags(c, cmd)
 	cmd.Flags().StringVar(&d.topic, "topic", "", "topic to write a record to")
+	d.k.completeFlag(cmd, "topic", topicNames)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context(), cmd) }
 	return cmd
 }
@@ -80,7 +81,11 @@ func (d *doctor) run(ctx context.Context, cmd *cobra.Command) error {
 		found, err := step.take(ctx)
 		if err != nil {
 			d.line("broken", step.name, describe(err))
-			return fmt.Errorf("%s: %w", step.name, err)
+			f := explain(fmt.Errorf("%s: %w", step.name, err))
+			if f.next == "milena doctor" {
+				f.next = "" // which is what was done
+			}
+			return f
 		}
 		d.line("ok", step.name, found)
 	}
@@ -164,7 +169,18 @@ func (d *doctor) handshake(ctx context.Context) (string, error) {
 func (d *doctor) tlsError(err error) error {
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
 	switch {
+	case errors.As(err, &record), errors.Is(err, io.EOF):
+		return &failure{err: err, code: exitUnreachable,
+			cause: "the port speaks plaintext, or another program listens there",
+			next:  "milena doctor without --ca, or another port (milena connect)"}
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return &failure{err: err, code: exitDenied,
+			cause: fmt.Sprintf("the certificate holds from %s to %s, and this machine's clock says %s",
+				invalid.Cert.NotBefore.UTC().Format(time.DateOnly), invalid.Cert.NotAfter.UTC().Format(time.DateOnly), time.Now().UTC().Format(time.DateOnly)),
+			next: "renew it on the broker (an instance of milena does so by itself, or on SIGHUP), or set the clock"}
 	case errors.As(err, &name):
 		return &failure{err: err, code: exitDenied,
 			cause: "the certificate is for " + namesOf(name.Certificate) + ", not for " + name.Host,

@@ -97,7 +97,8 @@ func describe(err error) string {
 	text := err.Error()
 	var known *kerr.Error
 	if errors.As(err, &known) {
-		text = strings.Replace(text, known.Error(), fmt.Sprintf("%s (%d): %s", known.Message, known.Code, lowerFirst(known.Description)), 1)
+		meaning := strings.TrimSuffix(lowerFirst(known.Description), ".")
+		text = strings.Replace(text, known.Error(), fmt.Sprintf("%s (%d): %s", known.Message, known.Code, meaning), 1)
 	}
 	return text
 }
@@ -140,7 +141,7 @@ var kafkaMeanings = map[int16]failure{
 	kerr.IllegalSaslState.Code:                   {nil, exitDenied, "the listener wants another security protocol", "milena doctor"},
 	kerr.TopicAuthorizationFailed.Code:           {nil, exitDenied, "this user may not use the topic", ""},
 	kerr.GroupAuthorizationFailed.Code:           {nil, exitDenied, "this user may not use the group", ""},
-	kerr.ClusterAuthorizationFailed.Code:         {nil, exitDenied, "only the superuser may do this", "milena … --user admin"},
+	kerr.ClusterAuthorizationFailed.Code:         {nil, exitDenied, "only the superuser may do this", "the same with --user admin"},
 	kerr.SecurityDisabled.Code:                   {nil, exitDenied, "the broker has no users", ""},
 	kerr.DelegationTokenAuthDisabled.Code:        {nil, exitDenied, "", ""},
 	kerr.TopicAlreadyExists.Code:                 {nil, exitConflict, "somebody made it before", "milena topic describe NAME"},
@@ -198,6 +199,8 @@ func explainNetwork(err error) *failure {
 		f.code, f.cause, f.next = exitDenied, "the certificate is expired, or not one for servers", "milena doctor"
 	case errors.As(err, &record):
 		f.code, f.cause, f.next = exitUnreachable, "the port speaks plaintext: this client wanted TLS", "try without --ca, or another port (milena connect)"
+	case errors.As(err, &eof) && strings.Contains(eof.Error(), "SASL"):
+		f.code, f.cause, f.next = exitDenied, "the listener wants a user, and none was given", "the same with --user NAME --password-file FILE"
 	case errors.As(err, &eof), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		f.code, f.cause, f.next = exitUnreachable, "the port wants another security protocol: TLS (--ca), or a user (--user)", "milena doctor"
 	case errors.As(err, &dns):

@@ -23,30 +23,20 @@ type shownGroup struct {
 }
 
 func newGroupList(c *console) *cobra.Command {
-	var output string
-	cmd := &cobra.Command{Use: "list", Short: "All consumer groups", Args: cobra.NoArgs}
-	k := connectionFlags(c, cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "", outputs)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(output); err != nil {
-			return usage(err, cmd)
+	return newList(c, "All consumer groups", func(ctx context.Context, adm *kadm.Client) (listing, error) {
+		groups, err := adm.ListGroups(ctx)
+		if err != nil {
+			return listing{}, err
 		}
-		return k.admin(cmd.Context(), cmd, func(ctx context.Context, adm *kadm.Client) error {
-			groups, err := adm.ListGroups(ctx)
-			if err != nil {
-				return err
-			}
-			l := listing{head: []string{"name", "state", "protocol"}}
-			shown := []shownGroup{}
-			for _, g := range groups.Sorted() {
-				shown = append(shown, shownGroup{g.Group, g.State, g.ProtocolType})
-				l.rows = append(l.rows, []string{g.Group, g.State, g.ProtocolType})
-			}
-			l.json = shown
-			return c.print(l, output)
-		})
-	}
-	return cmd
+		l := listing{head: []string{"name", "state", "protocol"}}
+		shown := []shownGroup{}
+		for _, g := range groups.Sorted() {
+			shown = append(shown, shownGroup{g.Group, g.State, g.ProtocolType})
+			l.rows = append(l.rows, []string{g.Group, g.State, g.ProtocolType})
+		}
+		l.json = shown
+		return l, nil
+	})
 }
 
 type shownMember struct {
@@ -74,24 +64,7 @@ type describedGroup struct {
 }
 
 func newGroupDescribe(c *console) *cobra.Command {
-	var output string
-	cmd := &cobra.Command{Use: "describe NAME", Short: "A group's members, offsets and lag", Args: cobra.ExactArgs(1)}
-	k := connectionFlags(c, cmd)
-	k.complete(cmd, 1, groupNames)
-	cmd.Flags().StringVarP(&output, "output", "o", "", outputs)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkOutput(output); err != nil {
-			return usage(err, cmd)
-		}
-		return k.admin(cmd.Context(), cmd, func(ctx context.Context, adm *kadm.Client) error {
-			d, err := wholeGroup(ctx, adm, args[0])
-			if err != nil {
-				return err
-			}
-			return c.printGroup(d, output)
-		})
-	}
-	return cmd
+	return newDescribe(c, "A group's members, offsets and lag", groupNames, wholeGroup, c.printGroup)
 }
 
 // wholeGroup describes a group. Brokers call one that does not exist Dead,

@@ -5,10 +5,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"milena/config"
 )
 
 func main() {
@@ -78,6 +81,7 @@ func newRoot(c *console, began *bool) *cobra.Command {
 		PersistentPreRun:  func(*cobra.Command, []string) { *began = true },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
 	}
+	root.SetHelpCommand(newHelp())
 	root.AddCommand(
 		newStart(c), newInit(c), newConnect(c),
 		newProduce(c), newConsume(c),
@@ -89,9 +93,45 @@ func newRoot(c *console, began *bool) *cobra.Command {
 
 // group makes a command that only has other commands under it.
 func group(use, short string, commands ...*cobra.Command) *cobra.Command {
-	parent := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		return usageOf(cmd, "say what to do")
+	parent := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, RunE: func(cmd *cobra.Command, args []string) error {
+		var words []string
+		for _, one := range cmd.Commands() {
+			words = append(words, one.Name())
+		}
+		if len(args) == 0 {
+			return usageOf(cmd, "say what to do: %s", strings.Join(words, ", "))
+		}
+		if near := config.Nearest(args[0], words); near != "" {
+			return usageOf(cmd, "%s: unknown; did you mean %s %s?", args[0], cmd.CommandPath(), near)
+		}
+		return usageOf(cmd, "%s: unknown; there is %s", args[0], strings.Join(words, ", "))
 	}}
 	parent.AddCommand(commands...)
 	return parent
+}
+
+// newHelp is cobra's help, but a topic that is not there is an error.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [command]", Short: "Help about any command",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			var names []cobra.Completion
+			if about, _, err := cmd.Root().Find(args); err == nil {
+				for _, one := range about.Commands() {
+					if one.IsAvailableCommand() {
+						names = append(names, one.Name())
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageOf(cmd.Root(), "there is no help about %s", strings.Join(args, " "))
+			}
+			about.InitDefaultHelpFlag() // so that it is listed
+			return about.Help()
+		},
+	}
 }

@@ -72,6 +72,7 @@ It is done, exit code 0, when the broker has acknowledged all of them.`,
 	f.Int32VarP(&p.partition, "partition", "p", -1, "partition to write to (-1: by key)")
 	f.BoolVar(&p.tombstone, "tombstone", false, "no value: with --key one record, else a record for each empty value")
 	f.StringVarP(&p.compression, "compression", "z", "", "none, gzip, snappy, lz4 or zstd")
+	completeWords(cmd, "compression", "none", "gzip", "snappy", "lz4", "zstd")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		p.topic, p.files, p.keySet = args[0], args[1:], cmd.Flags().Changed("key")
 		return p.run(cmd.Context(), cmd)

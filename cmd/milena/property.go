@@ -1,12 +1,17 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"milena/config"
 )
 
 // properties are Kafka client properties by their Kafka names.
@@ -16,14 +21,10 @@ type properties struct {
 }
 
 // property is what one key does here: options for the client, or nothing, since
-// another file reads it or it has no meaning for a command.
+// it is read by name or has no meaning for a command.
 type property func(value string) ([]kgo.Opt, error)
 
-// elsewhere are keys that are read by name, in connection.go and truststore.go.
-func elsewhere(string) ([]kgo.Opt, error) { return nil, nil }
-
-// needless are keys of the Java client that change nothing here.
-func needless(string) ([]kgo.Opt, error) { return nil, nil }
+func nothing(string) ([]kgo.Opt, error) { return nil, nil }
 
 // otherNames are librdkafka's and older names of the same thing.
 var otherNames = map[string]string{
@@ -38,77 +39,102 @@ var otherNames = map[string]string{
 	"message.max.bytes":                   "max.request.size",
 	"fetch.wait.max.ms":                   "fetch.max.wait.ms",
 	"enable.ssl.certificate.verification": "ssl.verify",
+	"max.in.flight":                       "max.in.flight.requests.per.connection",
 }
 
-func propertyNamed(name string) property {
-	switch name {
-	case "bootstrap.servers", "security.protocol", "sasl.mechanism", "sasl.jaas.config", "sasl.username", "sasl.password",
-		"ssl.truststore.location", "ssl.truststore.type", "ssl.truststore.password", "ssl.truststore.certificates",
-		"ssl.keystore.location", "ssl.keystore.type", "ssl.keystore.password", "ssl.key.password", "ssl.keystore.key", "ssl.keystore.certificate.chain",
-		"ssl.key.location", "ssl.certificate.location",
-		"ssl.endpoint.identification.algorithm", "ssl.enabled.protocols", "ssl.protocol", "ssl.verify",
-		"group.id", "auto.offset.reset", "enable.auto.commit", "linger.ms", "group.instance.id":
-		return elsewhere
-	case "client.id":
-		return func(v string) ([]kgo.Opt, error) { return one(kgo.ClientID(v)), nil }
-	case "client.rack":
-		return func(v string) ([]kgo.Opt, error) { return one(kgo.Rack(v)), nil }
-	case "acks":
-		return acks
-	case "enable.idempotence":
-		return idempotence
-	case "compression.type":
-		return compression
-	case "isolation.level":
-		return isolation
-	case "partition.assignment.strategy":
-		return assignors
-	case "batch.size", "max.request.size":
-		return number(1, 1<<30, func(n int) kgo.Opt { return kgo.ProducerBatchMaxBytes(int32(n)) })
-	case "max.in.flight.requests.per.connection", "max.in.flight":
-		return number(1, 1<<20, func(n int) kgo.Opt { return kgo.MaxProduceRequestsInflightPerBroker(n) })
-	case "retries":
-		return number(0, 1<<31-1, func(n int) kgo.Opt { return kgo.RecordRetries(n) })
-	case "fetch.min.bytes":
-		return number(1, 1<<31-1, func(n int) kgo.Opt { return kgo.FetchMinBytes(int32(n)) })
-	case "fetch.max.bytes":
-		return number(1, 1<<30, func(n int) kgo.Opt { return kgo.FetchMaxBytes(int32(n)) })
-	case "max.partition.fetch.bytes":
-		return number(1, 1<<30, func(n int) kgo.Opt { return kgo.FetchMaxPartitionBytes(int32(n)) })
-	case "delivery.timeout.ms":
-		return millis(kgo.RecordDeliveryTimeout)
-	case "request.timeout.ms":
-		return millis(kgo.ProduceRequestTimeout)
-	case "fetch.max.wait.ms":
-		return millis(kgo.FetchMaxWait)
-	case "session.timeout.ms":
-		return millis(kgo.SessionTimeout)
-	case "heartbeat.interval.ms":
-		return millis(kgo.HeartbeatInterval)
-	case "max.poll.interval.ms":
-		return millis(kgo.RebalanceTimeout)
-	case "auto.commit.interval.ms":
-		return millis(kgo.AutoCommitInterval)
-	case "metadata.max.age.ms":
-		return millis(kgo.MetadataMaxAge)
-	case "connections.max.idle.ms":
-		return millis(kgo.ConnIdleTimeout)
-	case "socket.connection.setup.timeout.ms":
-		return millis(kgo.DialTimeout)
-	case "key.serializer", "value.serializer", "key.deserializer", "value.deserializer":
-		return plainBytes
-	case "buffer.memory", "max.block.ms", "max.poll.records", "send.buffer.bytes", "receive.buffer.bytes",
-		"reconnect.backoff.ms", "reconnect.backoff.max.ms", "retry.backoff.ms", "retry.backoff.max.ms",
-		"socket.connection.setup.timeout.max.ms", "client.dns.lookup", "check.crcs", "exclude.internal.topics",
-		"allow.auto.create.topics", "default.api.timeout.ms", "enable.metrics.push", "metric.reporters",
-		"metrics.num.samples", "metrics.recording.level", "metrics.sample.window.ms", "metadata.max.idle.ms",
-		"metadata.recovery.strategy", "api.version.request", "broker.version.fallback", "socket.keepalive.enable",
-		"sasl.kerberos.service.name", "sasl.login.callback.handler.class", "ssl.keymanager.algorithm",
-		"ssl.trustmanager.algorithm", "ssl.provider", "ssl.secure.random.implementation", "ssl.cipher.suites",
-		"partitioner.ignore.keys", "partitioner.adaptive.partitioning.enable", "partitioner.availability.timeout.ms":
-		return needless
+// readElsewhere are keys that are read by name: in connection.go, truststore.go,
+// consume.go, and linger below.
+var readElsewhere = []string{
+	"bootstrap.servers", "security.protocol", "sasl.mechanism", "sasl.jaas.config", "sasl.username", "sasl.password",
+	"ssl.truststore.location", "ssl.truststore.type", "ssl.truststore.password", "ssl.truststore.certificates",
+	"ssl.keystore.location", "ssl.keystore.type", "ssl.keystore.password", "ssl.key.password", "ssl.keystore.key", "ssl.keystore.certificate.chain",
+	"ssl.key.location", "ssl.certificate.location",
+	"ssl.endpoint.identification.algorithm", "ssl.enabled.protocols", "ssl.protocol", "ssl.verify",
+	"group.id", "auto.offset.reset", "enable.auto.commit", "linger.ms", "group.instance.id",
+}
+
+// needless are keys of other clients that change nothing here.
+var needless = []string{
+	"buffer.memory", "max.block.ms", "max.poll.records", "send.buffer.bytes", "receive.buffer.bytes",
+	"reconnect.backoff.ms", "reconnect.backoff.max.ms", "retry.backoff.ms", "retry.backoff.max.ms",
+	"socket.connection.setup.timeout.max.ms", "client.dns.lookup", "check.crcs", "exclude.internal.topics",
+	"allow.auto.create.topics", "default.api.timeout.ms", "enable.metrics.push", "metric.reporters",
+	"metrics.num.samples", "metrics.recording.level", "metrics.sample.window.ms", "metadata.max.idle.ms",
+	"metadata.recovery.strategy", "api.version.request", "broker.version.fallback", "socket.keepalive.enable",
+	"ssl.keymanager.algorithm", "ssl.trustmanager.algorithm", "ssl.provider", "ssl.secure.random.implementation", "ssl.cipher.suites",
+	"partitioner.ignore.keys", "partitioner.adaptive.partitioning.enable", "partitioner.availability.timeout.ms",
+	"compression.gzip.level", "compression.lz4.level", "compression.zstd.level", "auto.include.jmx.reporter",
+	"metadata.recovery.rebootstrap.trigger.ms", "group.remote.assignor", "transaction.timeout.ms",
+}
+
+// needlessFamilies are keys of ways to sign in that this client does not offer.
+var needlessFamilies = []string{"sasl.login.", "sasl.kerberos.", "sasl.oauthbearer."}
+
+// acting are the keys that become options of the client.
+var acting = map[string]property{
+	"client.id":                             text(kgo.ClientID),
+	"client.rack":                           text(kgo.Rack),
+	"acks":                                  acks,
+	"enable.idempotence":                    idempotence,
+	"compression.type":                      compression,
+	"isolation.level":                       isolation,
+	"partition.assignment.strategy":         assignors,
+	"batch.size":                            number(1, 1<<30, func(n int) kgo.Opt { return kgo.ProducerBatchMaxBytes(int32(n)) }),
+	"max.request.size":                      number(1, 1<<30, func(n int) kgo.Opt { return kgo.ProducerBatchMaxBytes(int32(n)) }),
+	"max.in.flight.requests.per.connection": number(1, 1<<20, func(n int) kgo.Opt { return kgo.MaxProduceRequestsInflightPerBroker(n) }),
+	"retries":                               number(0, 1<<31-1, func(n int) kgo.Opt { return kgo.RecordRetries(n) }),
+	"fetch.min.bytes":                       number(1, 1<<31-1, func(n int) kgo.Opt { return kgo.FetchMinBytes(int32(n)) }),
+	"fetch.max.bytes":                       number(1, 1<<30, func(n int) kgo.Opt { return kgo.FetchMaxBytes(int32(n)) }),
+	"max.partition.fetch.bytes":             number(1, 1<<30, func(n int) kgo.Opt { return kgo.FetchMaxPartitionBytes(int32(n)) }),
+	"delivery.timeout.ms":                   millis(kgo.RecordDeliveryTimeout),
+	"request.timeout.ms":                    millis(kgo.ProduceRequestTimeout),
+	"fetch.max.wait.ms":                     millis(kgo.FetchMaxWait),
+	"session.timeout.ms":                    millis(kgo.SessionTimeout),
+	"heartbeat.interval.ms":                 millis(kgo.HeartbeatInterval),
+	"max.poll.interval.ms":                  millis(kgo.RebalanceTimeout),
+	"auto.commit.interval.ms":               millis(kgo.AutoCommitInterval),
+	"metadata.max.age.ms":                   millis(kgo.MetadataMaxAge),
+	"connections.max.idle.ms":               millis(kgo.ConnIdleTimeout),
+	"socket.connection.setup.timeout.ms":    millis(kgo.DialTimeout),
+	"key.serializer":                        plainBytes,
+	"value.serializer":                      plainBytes,
+	"key.deserializer":                      plainBytes,
+	"value.deserializer":                    plainBytes,
+	"group.protocol":                        only("classic", "this client knows the classic protocol alone"),
+	"transactional.id":                      only("", "this client begins no transaction"),
+	"partitioner.class":                     only("", noClasses),
+	"interceptor.classes":                   only("", noClasses),
+	"security.providers":                    only("", noClasses),
+	"ssl.engine.factory.class":              only("", noClasses),
+	"sasl.client.callback.handler.class":    only("", noClasses),
+}
+
+const noClasses = "Java classes cannot be loaded"
+
+// only takes the one value that is what this client does anyway; another one
+// would be a promise that is not kept.
+func only(allowed, why string) property {
+	return func(value string) ([]kgo.Opt, error) {
+		if value != "" && !strings.EqualFold(value, allowed) {
+			return nil, errors.New(why)
+		}
+		return nil, nil
 	}
-	return nil
+}
+
+func propertyNamed(name string) (property, bool) {
+	if act, ok := acting[name]; ok {
+		return act, true
+	}
+	ofFamily := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
+	return nothing, slices.Contains(readElsewhere, name) || slices.Contains(needless, name) || slices.ContainsFunc(needlessFamilies, ofFamily)
+}
+
+// propertyNames are all names that are understood, in order.
+func propertyNames() []string {
+	names := slices.Concat(readElsewhere, needless, slices.Collect(maps.Keys(acting)), slices.Collect(maps.Keys(otherNames)))
+	slices.Sort(names)
+	return names
 }
 
 // put takes one property; an unknown name is an error that names it.
@@ -116,8 +142,11 @@ func (p *properties) put(name, value string) error {
 	if newer, ok := otherNames[name]; ok {
 		name = newer
 	}
-	act := propertyNamed(name)
-	if act == nil {
+	act, known := propertyNamed(name)
+	if !known {
+		if near := config.Nearest(name, propertyNames()); near != "" {
+			return fmt.Errorf("%s: there is no such Kafka client property; did you mean %s?", name, near)
+		}
 		return fmt.Errorf("%s: there is no such Kafka client property", name)
 	}
 	value = strings.TrimSpace(value)
@@ -139,7 +168,8 @@ func (p *properties) has(name string) bool { return p.values[name] != "" }
 func (p *properties) options() ([]kgo.Opt, error) {
 	var opts []kgo.Opt
 	for _, name := range p.order {
-		more, err := propertyNamed(name)(p.values[name])
+		act, _ := propertyNamed(name)
+		more, err := act(p.values[name])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -149,6 +179,10 @@ func (p *properties) options() ([]kgo.Opt, error) {
 }
 
 func one(opt kgo.Opt) []kgo.Opt { return []kgo.Opt{opt} }
+
+func text[O kgo.Opt](opt func(string) O) property {
+	return func(value string) ([]kgo.Opt, error) { return one(opt(value)), nil }
+}
 
 func number(low, high int, opt func(int) kgo.Opt) property {
 	return func(value string) ([]kgo.Opt, error) {
@@ -244,7 +278,7 @@ func plainBytes(value string) ([]kgo.Opt, error) {
 			return nil, nil
 		}
 	}
-	return nil, fmt.Errorf("Java classes cannot be loaded; bytes are sent as they are")
+	return nil, errors.New(noClasses + "; bytes are sent as they are")
 }
 
 // linger is linger.ms, or the time that fits how records come in.
@@ -258,61 +292,4 @@ func (p *properties) linger(otherwise time.Duration) (time.Duration, error) {
 		return 0, fmt.Errorf("linger.ms=%s: a number of milliseconds is needed", value)
 	}
 	return time.Duration(n) * time.Millisecond, nil
-}
-
-// parseJAAS takes user and password out of a login module's line:
-//
-//	org.apache.kafka….ScramLoginModule required username="u" password="p";
-func parseJAAS(line string) (user, password string, err error) {
-	module, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-	if !strings.HasSuffix(module, ".PlainLoginModule") && !strings.HasSuffix(module, ".ScramLoginModule") {
-		return "", "", fmt.Errorf("sasl.jaas.config: only PlainLoginModule and ScramLoginModule are understood")
-	}
-	for rest = strings.TrimSpace(rest); rest != "" && rest[0] != ';'; rest = strings.TrimLeft(rest, " \t\r\n") {
-		word, value, tail, err := jaasOption(rest)
-		if err != nil {
-			return "", "", err
-		}
-		switch word {
-		case "username":
-			user = value
-		case "password":
-			password = value
-		}
-		rest = tail
-	}
-	if user == "" || password == "" {
-		return "", "", fmt.Errorf("sasl.jaas.config: username=\"…\" and password=\"…\" are needed")
-	}
-	return user, password, nil
-}
-
-// jaasOption takes one word, or one name="value", off the front.
-func jaasOption(text string) (name, value, rest string, err error) {
-	end := strings.IndexAny(text, " \t\r\n=;")
-	if end < 0 {
-		return text, "", "", nil
-	}
-	if text[end] != '=' {
-		return text[:end], "", text[end:], nil
-	}
-	name, text = text[:end], text[end+1:]
-	if text == "" || text[0] != '"' {
-		end = strings.IndexAny(text+";", " \t\r\n;")
-		return name, text[:end], text[end:], nil
-	}
-	var plain strings.Builder
-	for i := 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			if i++; i < len(text) {
-				plain.WriteByte(text[i])
-			}
-		case '"':
-			return name, plain.String(), text[i+1:], nil
-		default:
-			plain.WriteByte(text[i])
-		}
-	}
-	return "", "", "", fmt.Errorf("sasl.jaas.config: a quote is not closed")
 }

@@ -15,8 +15,8 @@ import (
 )
 
 func newTopic(c *console) *cobra.Command {
-	return group("topic", "Create, list, describe and delete topics",
-		newTopicCreate(c), newTopicList(c), newTopicDescribe(c), newTopicDelete(c))
+	return group("topic", "Create, list, describe and delete topics; write and read them",
+		newTopicCreate(c), newTopicList(c), newTopicDescribe(c), newTopicDelete(c), newProduce(c), newConsume(c))
 }
 
 // told adds what a broker said in words to its error, if it said more than the
@@ -25,7 +25,8 @@ func told(what string, err error, message string) error {
 	if err == nil {
 		return nil
 	}
-	if message != "" {
+	var known *kerr.Error
+	if message != "" && !(errors.As(err, &known) && message == known.Description) {
 		return fmt.Errorf("%s: %w (the broker says: %s)", what, err, message)
 	}
 	return fmt.Errorf("%s: %w", what, err)
@@ -90,34 +91,25 @@ type shownTopic struct {
 }
 
 func newTopicList(c *console) *cobra.Command {
-	var output string
 	var internal bool
-	cmd := &cobra.Command{Use: "list", Short: "All topics", Args: cobra.NoArgs}
-	k := connectionFlags(c, cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "", outputs)
-	cmd.Flags().BoolVar(&internal, "internal", false, "also those that brokers keep for themselves")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(output); err != nil {
-			return usage(err, cmd)
+	cmd := newList(c, "All topics", func(ctx context.Context, adm *kadm.Client) (listing, error) {
+		topics, err := adm.ListTopicsWithInternal(ctx)
+		if err != nil {
+			return listing{}, err
 		}
-		return k.admin(cmd.Context(), cmd, func(ctx context.Context, adm *kadm.Client) error {
-			topics, err := adm.ListTopicsWithInternal(ctx)
-			if err != nil {
-				return err
+		shown := []shownTopic{}
+		for _, t := range topics.Sorted() {
+			if !t.IsInternal || internal {
+				shown = append(shown, topicOf(t))
 			}
-			shown := []shownTopic{}
-			for _, t := range topics.Sorted() {
-				if !t.IsInternal || internal {
-					shown = append(shown, topicOf(t))
-				}
-			}
-			l := listing{head: []string{"name", "partitions", "replicas"}, json: shown}
-			for _, t := range shown {
-				l.rows = append(l.rows, []string{t.Name, strconv.Itoa(t.Partitions), strconv.Itoa(t.Replicas)})
-			}
-			return c.print(l, output)
-		})
-	}
+		}
+		l := listing{head: []string{"name", "partitions", "replicas"}, json: shown}
+		for _, t := range shown {
+			l.rows = append(l.rows, []string{t.Name, strconv.Itoa(t.Partitions), strconv.Itoa(t.Replicas)})
+		}
+		return l, nil
+	})
+	cmd.Flags().BoolVar(&internal, "internal", false, "also those that brokers keep for themselves")
 	return cmd
 }
 
@@ -176,24 +168,7 @@ type describedTopic struct {
 }
 
 func newTopicDescribe(c *console) *cobra.Command {
-	var output string
-	cmd := &cobra.Command{Use: "describe NAME", Short: "A topic's partitions, offsets and configuration", Args: cobra.ExactArgs(1)}
-	k := connectionFlags(c, cmd)
-	k.complete(cmd, 1, topicNames)
-	cmd.Flags().StringVarP(&output, "output", "o", "", outputs)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkOutput(output); err != nil {
-			return usage(err, cmd)
-		}
-		return k.admin(cmd.Context(), cmd, func(ctx context.Context, adm *kadm.Client) error {
-			described, err := wholeTopic(ctx, adm, args[0])
-			if err != nil {
-				return err
-			}
-			return c.printTopic(described, output)
-		})
-	}
-	return cmd
+	return newDescribe(c, "A topic's partitions, offsets and configuration", topicNames, wholeTopic, c.printTopic)
 }
 
 func wholeTopic(ctx context.Context, adm *kadm.Client, name string) (describedTopic, error) {

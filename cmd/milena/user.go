@@ -175,57 +175,33 @@ func userOf(u kadm.DescribedUserSCRAM) shownUser {
 	return shown
 }
 
-func (c *console) printUsers(users []shownUser, json any, output string) error {
+func newUserList(c *console) *cobra.Command {
+	return newList(c, "All users", func(ctx context.Context, adm *kadm.Client) (listing, error) {
+		users, err := adm.DescribeUserSCRAMs(ctx)
+		if err != nil {
+			return listing{}, err
+		}
+		shown := []shownUser{}
+		for _, u := range users.Sorted() {
+			shown = append(shown, userOf(u))
+		}
+		return listUsers(shown, shown), nil
+	})
+}
+
+func newUserDescribe(c *console) *cobra.Command {
+	return newDescribe(c, "How a user can sign in", userNames, findUser,
+		func(u kadm.DescribedUserSCRAM, output string) error {
+			return c.print(listUsers([]shownUser{userOf(u)}, userOf(u)), output)
+		})
+}
+
+func listUsers(users []shownUser, json any) listing {
 	l := listing{head: []string{"name", "mechanisms", "iterations"}, json: json}
 	for _, u := range users {
 		l.rows = append(l.rows, []string{u.Name, strings.Join(u.Mechanisms, ","), numbers(u.Iterations)})
 	}
-	return c.print(l, output)
-}
-
-func newUserList(c *console) *cobra.Command {
-	var output string
-	cmd := &cobra.Command{Use: "list", Short: "All users", Args: cobra.NoArgs}
-	k := connectionFlags(c, cmd)
-	cmd.Flags().StringVarP(&output, "output", "o", "", outputs)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := checkOutput(output); err != nil {
-			return usage(err, cmd)
-		}
-		return k.admin(cmd.Context(), cmd, func(ctx context.Context, adm *kadm.Client) error {
-			users, err := adm.DescribeUserSCRAMs(ctx)
-			if err != nil {
-				return err
-			}
-			shown := []shownUser{}
-			for _, u := range users.Sorted() {
-				shown = append(shown, userOf(u))
-			}
-			return c.printUsers(shown, shown, output)
-		})
-	}
-	return cmd
-}
-
-func newUserDescribe(c *console) *cobra.Command {
-	var output string
-	cmd := &cobra.Command{Use: "describe NAME", Short: "How a user can sign in", Args: cobra.ExactArgs(1)}
-	k := connectionFlags(c, cmd)
-	k.complete(cmd, 1, userNames)
-	cmd.Flags().StringVarP(&output, "output", "o", "", outputs)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := checkOutput(output); err != nil {
-			return usage(err, cmd)
-		}
-		return k.admin(cmd.Context(), cmd, func(ctx context.Context, adm *kadm.Client) error {
-			user, err := findUser(ctx, adm, args[0])
-			if err != nil {
-				return err
-			}
-			return c.printUsers([]shownUser{userOf(user)}, userOf(user), output)
-		})
-	}
-	return cmd
+	return l
 }
 
 func newUserDelete(c *console) *cobra.Command {
