@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"time"
 
 	"milena/storage/disk"
 	"milena/storage/journal"
@@ -28,6 +29,7 @@ type engineOptions struct {
 	Logs   int
 	NoRoom func(bool)
 	Broken func(error)
+	Now    func() time.Time
 	Log    *slog.Logger
 }
 
@@ -38,7 +40,7 @@ const (
 
 func openEngines(fs disk.FS, o engineOptions) (engines, error) {
 	if o.Memory {
-		return engines{journal: journalmemory.New(), store: segmentmemory.New()}, nil
+		return engines{journal: journalmemory.New(), store: segmentmemory.NewAt(o.Now)}, nil
 	}
 	j, err := file.Open(fs, journalDir, file.Options{
 		Logs:         o.Logs,
@@ -50,7 +52,7 @@ func openEngines(fs disk.FS, o engineOptions) (engines, error) {
 	if err != nil {
 		return engines{}, fmt.Errorf("open %s: %w", path.Clean(journalDir), err)
 	}
-	store, err := dir.Open(fs, topicsDir, dir.Options{})
+	store, err := dir.Open(fs, topicsDir, dir.Options{Now: o.Now})
 	if err != nil {
 		return engines{}, errors.Join(fmt.Errorf("open %s: %w", topicsDir, err), j.Close())
 	}

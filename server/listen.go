@@ -74,6 +74,7 @@ func (s *Server) open() error {
 		IdleMax:     s.o.Config.Millis("connections.max.idle.ms"),
 		Connections: int(s.o.Config.Int("max.connections")),
 		PerIP:       int(s.o.Config.Int("max.connections.per.ip")),
+		Now:         s.now,
 		Log:         s.o.Log,
 	})
 	s.later(s.drain)

@@ -139,6 +139,7 @@ func (s *Server) openEngines(context.Context) (err error) {
 		Logs:   1 + s.instance.ShardLogs + s.instance.CoordinatorLogs,
 		NoRoom: s.space.journalNoRoom,
 		Broken: s.fail,
+		Now:    s.now,
 		Log:    s.o.Log,
 	})
 	if err != nil {

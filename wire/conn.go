@@ -381,7 +381,7 @@ func (c *conn) request(w *waiting) error {
 	}
 	c.session.ClientID = h.client
 	w.finish, err = c.server.o.API.Start(&c.session, api.Request{
-		Key: h.key, Version: h.version, ClientID: h.client, Body: body, Lease: w.frame, Received: time.Now(),
+		Key: h.key, Version: h.version, ClientID: h.client, Body: body, Lease: w.frame, Received: c.server.o.Now(),
 	})
 	return err
 }

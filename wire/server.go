@@ -23,11 +23,12 @@ import (
 type Options struct {
 	API         api.Server
 	Users       func(name string) (*cluster.User, bool)
-	MadeUp      sasl.MadeUp   // what users who are not there look like
-	FrameMax    int           // socket.request.max.bytes
-	IdleMax     time.Duration // connections.max.idle.ms
-	Connections int           // max.connections
-	PerIP       int           // max.connections.per.ip
+	MadeUp      sasl.MadeUp      // what users who are not there look like
+	FrameMax    int              // socket.request.max.bytes
+	IdleMax     time.Duration    // connections.max.idle.ms
+	Connections int              // max.connections
+	PerIP       int              // max.connections.per.ip
+	Now         func() time.Time // when a request came; what waits here waits in real time
 	Log         *slog.Logger
 }
 
@@ -89,6 +90,9 @@ type counters struct {
 
 // NewServer makes a server.
 func NewServer(o Options) *Server {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	s := &Server{
 		o: o, checker: sasl.NewChecker(o.Users, o.MadeUp), closed: make(chan struct{}),
 		budget: newBudget(inFlightBytes, reserveBytes), loginBudget: newBudget(loginBytes, 0),

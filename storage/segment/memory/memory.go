@@ -19,6 +19,7 @@ type Store struct {
 	parts map[key]*part
 	dirty map[key]bool
 	bytes uint64
+	now   func() time.Time
 }
 
 type key struct {
@@ -41,7 +42,12 @@ type seg struct {
 }
 
 // New makes an empty store.
-func New() *Store { return &Store{parts: make(map[key]*part), dirty: make(map[key]bool)} }
+func New() *Store { return NewAt(time.Now) }
+
+// NewAt makes an empty store whose segments begin at the times that now gives.
+func NewAt(now func() time.Time) *Store {
+	return &Store{parts: make(map[key]*part), dirty: make(map[key]bool), now: now}
+}
 
 func (s *Store) part(p segment.Partition) *part {
 	k := key{p.ID, p.Index}
@@ -57,7 +63,7 @@ func (s *Store) Settle(_ context.Context, p segment.Partition, batches []segment
 	defer s.mu.Unlock()
 	part := s.part(p)
 	if n := len(part.segs); len(batches) > 0 && (n == 0 || part.segs[n-1].sealed) {
-		part.segs = append(part.segs, &seg{base: batches[0].Base, next: batches[0].Base, max: -1, first: time.Now().UnixMilli()})
+		part.segs = append(part.segs, &seg{base: batches[0].Base, next: batches[0].Base, max: -1, first: s.now().UnixMilli()})
 	}
 	for _, b := range batches {
 		g := part.segs[len(part.segs)-1]
