@@ -153,6 +153,9 @@ func TestStrangersDoNotBreakTheMetrics(t *testing.T) {
 	for name, want := range map[string]string{
 		`milena_connections{listener="PLAINTEXT"}`:                   "[1-9]",
 		`milena_connections{listener="SSL"}`:                         "0",
+		`milena_checkpoints_total`:                                   "0",
+		`milena_checkpoint_running`:                                  "0",
+		`milena_checkpoint_seconds_total`:                            "0",
 		`milena_connections_accepted_total{listener="PLAINTEXT"}`:    "[6-9]",
 		`milena_connections_turned_away_total{listener="PLAINTEXT"}`: "0",
 		`milena_sign_ins_refused_total{listener="SASL_PLAINTEXT"}`:   "0",

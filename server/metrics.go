@@ -17,7 +17,11 @@ func (m *metrics) Describe(chan<- *prometheus.Desc) {}
 func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	s := m.server
 	stats, table := s.wire.Stats(), s.table.Stats()
-	journal, segments := s.engines.journal.Stats(), s.engines.store.Stats()
+	journal, segments, logs := s.engines.journal.Stats(), s.engines.store.Stats(), s.set.Stats()
+	running := 0.0
+	if logs.Checkpointing {
+		running = 1
+	}
 	send(out, nil, nil, []figure{
 		{"milena_handler_panics_total", "Panics that cost a connection.", prometheus.CounterValue, float64(stats.Panics)},
 		{"milena_topics", "Topics.", prometheus.GaugeValue, float64(len(s.cluster.Topics()))},
@@ -32,6 +36,9 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		{"milena_journal_write_seconds_total", "Seconds spent in journal writes.", prometheus.CounterValue, float64(journal.WriteNanos) / 1e9},
 		{"milena_journal_live_bytes", "Bytes of journal files that can't be recycled yet.", prometheus.GaugeValue, float64(journal.LiveBytes)},
 		{"milena_journal_queued_entries", "Journal entries that wait.", prometheus.GaugeValue, float64(journal.Queued)},
+		{"milena_checkpoints_total", "Checkpoints saved since the start.", prometheus.CounterValue, float64(logs.Checkpoints)},
+		{"milena_checkpoint_seconds_total", "Seconds spent in them.", prometheus.CounterValue, float64(logs.CheckpointNanos) / 1e9},
+		{"milena_checkpoint_running", "1 while a checkpoint runs.", prometheus.GaugeValue, running},
 		{"milena_segments", "Segments that are known.", prometheus.GaugeValue, float64(segments.Segments)},
 		{"milena_segment_files_open", "Open segment files.", prometheus.GaugeValue, float64(segments.OpenFiles)},
 		{"milena_settled_bytes_total", "Bytes settled in segments.", prometheus.CounterValue, float64(segments.SettledBytes)},

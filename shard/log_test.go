@@ -266,11 +266,16 @@ func TestRecoveryIsSnapshotAndWhatCameAfter(t *testing.T) {
 	for _, word := range []string{"a", "b"} {
 		answer(t, newSay(l, state, word).do().answered)
 	}
+	var during Stats
 	settle := func(context.Context) error { // what becomes durable meanwhile is in the snapshot, and above Keep
+		during = set.Stats()
 		return answer(t, newSay(l, state, "c").do().answered)
 	}
 	if err := set.Checkpoint(context.Background(), settle); err != nil {
 		t.Fatal(err)
+	}
+	if s := set.Stats(); !during.Checkpointing || during.Checkpoints != 0 || s.Checkpointing || s.Checkpoints != 1 || s.CheckpointNanos == 0 {
+		t.Errorf("%+v while a checkpoint ran, %+v behind it", during, s)
 	}
 	if set.Changed() {
 		t.Error("changed right after a checkpoint")
@@ -325,6 +330,9 @@ func TestACheckpointWithoutRoomIsTriedAgain(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- set.Run(ctx, time.Minute, func(context.Context) error { return nil }) }()
 		time.Sleep(2 * time.Minute)
+		if s := set.Stats(); s.Checkpoints != 1 || s.Checkpointing {
+			t.Errorf("%+v, want one checkpoint saved and none under way", s)
+		}
 		if snapshots, err := inner.Load(ctx); err != nil || len(snapshots) != 1 || j.left != 0 {
 			t.Errorf("loaded %+v, %v, with %d failures to come; want a snapshot", snapshots, err, j.left)
 		}

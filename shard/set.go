@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"milena/storage/journal"
@@ -17,6 +18,28 @@ type Set struct {
 
 	saving sync.Mutex // one checkpoint at a time
 	saved  []uint64   // places of the last Save, guarded by saving
+
+	checkpoints checkpoints
+}
+
+// checkpoints counts them, for Stats.
+type checkpoints struct {
+	running atomic.Bool
+	total   atomic.Uint64
+	nanos   atomic.Uint64
+}
+
+// Stats of a set since it was made.
+type Stats struct {
+	Checkpoints     uint64 // that were saved
+	CheckpointNanos uint64 // spent in them
+	Checkpointing   bool   // one runs now
+}
+
+// Stats tells of the checkpoints.
+func (s *Set) Stats() Stats {
+	c := &s.checkpoints
+	return Stats{Checkpoints: c.total.Load(), CheckpointNanos: c.nanos.Load(), Checkpointing: c.running.Load()}
 }
 
 // NewSet makes a log for each state, in order of number.
@@ -123,6 +146,9 @@ func (s *Set) replay(ctx context.Context, after []journal.Cursor) error {
 func (s *Set) Checkpoint(ctx context.Context, settle func(context.Context) error) error {
 	s.saving.Lock()
 	defer s.saving.Unlock()
+	began := time.Now()
+	s.checkpoints.running.Store(true)
+	defer s.checkpoints.running.Store(false)
 
 	keep := make([]uint64, len(s.logs))
 	for i, l := range s.logs {
@@ -147,6 +173,8 @@ func (s *Set) Checkpoint(ctx context.Context, settle func(context.Context) error
 	for i := range snapshots {
 		s.saved[i] = snapshots[i].Place
 	}
+	s.checkpoints.nanos.Add(uint64(time.Since(began)))
+	s.checkpoints.total.Add(1)
 	return nil
 }
 
