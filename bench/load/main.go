@@ -4,11 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
+	"milena/bench/raw"
+	"milena/bench/result"
 )
 
 // load is what is asked for on the command line.
@@ -16,6 +15,7 @@ type load struct {
 	verb       string
 	address    string
 	pid        int
+	metrics    string
 	size       int
 	frame      int
 	batch      int
@@ -26,17 +26,21 @@ type load struct {
 	maxBytes   int
 	duration   time.Duration
 	warm       time.Duration
+	json       bool
+
+	topic string
 }
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "load produce|rtt|fetch|idle|create [flags]; see go doc")
+		fmt.Fprintln(os.Stderr, "load produce|rtt|fetch|kgo|kgo-fetch|idle|create [flags]; see go doc")
 		os.Exit(2)
 	}
 	l := load{verb: os.Args[1]}
 	f := flag.NewFlagSet("load "+l.verb, flag.ExitOnError)
 	f.StringVar(&l.address, "b", "127.0.0.1:9092", "broker")
 	f.IntVar(&l.pid, "pid", 0, "the broker's process, for what it spends")
+	f.StringVar(&l.metrics, "metrics", "", "URL of the broker's metrics, for which requests saw a checkpoint run")
 	f.IntVar(&l.size, "size", 1024, "bytes of a record's value")
 	f.IntVar(&l.frame, "frame", 1_000_000, "bytes of record values in a request")
 	f.IntVar(&l.batch, "batch", 0, "records of a batch; 0: one batch a request")
@@ -47,6 +51,7 @@ func main() {
 	f.IntVar(&l.maxBytes, "max-bytes", 1<<20, "of a Fetch, for each partition")
 	f.DurationVar(&l.duration, "for", 5*time.Second, "measured time")
 	f.DurationVar(&l.warm, "warm", 500*time.Millisecond, "before it")
+	f.BoolVar(&l.json, "json", false, "print one line of JSON")
 	f.Parse(os.Args[2:]) //nolint:errcheck // it exits by itself
 	if err := l.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
@@ -55,89 +60,68 @@ func main() {
 }
 
 func (l *load) run() error {
-	topic := fmt.Sprintf("load-%d", time.Now().UnixNano())
+	l.topic = fmt.Sprintf("load-%d", time.Now().UnixNano())
+	var work func(int, *tally) error
 	switch l.verb {
 	case "create":
-		return l.create(topic)
+		return l.create()
 	case "idle":
 		return l.idle()
-	case "produce", "rtt", "fetch":
+	case "produce", "rtt":
+		work = l.producer
+	case "fetch":
+		work = l.reader
+	case "kgo":
+		work = l.kgoProducer
+	case "kgo-fetch":
+		work = l.kgoConsumer
 	default:
 		return fmt.Errorf("no verb %q", l.verb)
 	}
-	err := makeTopic(l.address, topic, l.partitions, map[string]string{"retention.bytes": fmt.Sprint(10_000_000_000 / l.partitions)})
+	if err := raw.MakeTopic(l.address, l.topic, l.partitions, l.retention()); err != nil {
+		return err
+	}
+	defer raw.DeleteTopic(l.address, l.topic) //nolint:errcheck // a courtesy
+	if l.verb == "fetch" || l.verb == "kgo-fetch" {
+		if err := l.preload(); err != nil {
+			return err
+		}
+	}
+	r, err := l.measure(work)
 	if err != nil {
 		return err
 	}
-	defer deleteTopic(l.address, topic) //nolint:errcheck // a courtesy
-	if l.verb == "fetch" {
-		return l.fetch(topic)
+	if l.json {
+		return result.Write(os.Stdout, r)
 	}
-	return l.produce(topic)
-}
-
-// counted is what all connections did within the measured time.
-type counted struct {
-	requests, bytes, records atomic.Int64
-	mu                       sync.Mutex
-	times                    *hdrhistogram.Histogram // microseconds
-	on                       atomic.Bool
-}
-
-func (c *counted) done(took time.Duration, bytes, records int) {
-	if !c.on.Load() {
-		return
-	}
-	c.requests.Add(1)
-	c.bytes.Add(int64(bytes))
-	c.records.Add(int64(records))
-	c.mu.Lock()
-	c.times.RecordValue(took.Microseconds()) //nolint:errcheck // beyond the histogram's end it is lost, and the maximum shows it
-	c.mu.Unlock()
-}
-
-// measure runs the work for the warm-up and the measured time, and prints what
-// was done and what the broker spent on it.
-func (l *load) measure(work func(stop <-chan struct{}, c *counted) error) error {
-	c := &counted{times: hdrhistogram.New(1, 60_000_000, 3)}
-	stop := make(chan struct{})
-	ended := make(chan error, 1)
-	go func() { ended <- work(stop, c) }()
-	select {
-	case <-time.After(l.warm):
-	case err := <-ended:
-		return err
-	}
-	before, err := look(l.pid)
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	c.on.Store(true)
-	select {
-	case <-time.After(l.duration):
-	case err := <-ended:
-		return err
-	}
-	c.on.Store(false)
-	took := time.Since(began).Seconds()
-	after, err := look(l.pid)
-	close(stop)
-	if workErr := <-ended; workErr != nil {
-		return workErr
-	}
-	if err != nil {
-		return err
-	}
-	requests, gigabytes := float64(c.requests.Load()), float64(c.bytes.Load())/1e9
-	cpu := after.CPU - before.CPU
-	fmt.Printf("%-8s %8.1f MB/s %9.0f req/s %10.0f rec/s  p50 %d p99 %d p999 %d max %d µs",
-		l.verb, gigabytes*1000/took, requests/took, float64(c.records.Load())/took,
-		c.times.ValueAtQuantile(50), c.times.ValueAtQuantile(99), c.times.ValueAtQuantile(99.9), c.times.Max())
-	if l.pid != 0 && requests > 0 {
-		fmt.Printf("  broker %.2f CPU-s/GB %.1f µs/req RSS %d MB disk/byte %.2f", cpu/gigabytes, cpu/requests*1e6,
-			after.RSS>>20, float64(after.WriteBytes-before.WriteBytes)/float64(c.bytes.Load()))
-	}
-	fmt.Println()
+	l.print(r)
 	return nil
+}
+
+// What a topic may hold in all, and its largest segment: a part of a segment is
+// never let go of.
+const (
+	heldBytes    = 10_000_000_000
+	segmentBytes = 256 << 20
+)
+
+func (l *load) retention() map[string]string {
+	each := heldBytes / l.partitions
+	segment := max(min(segmentBytes, each/2), 1<<20)
+	return map[string]string{"retention.bytes": fmt.Sprint(max(each-segment, 1)), "segment.bytes": fmt.Sprint(segment)}
+}
+
+func (l *load) print(r *result.Result) {
+	t := r.Times
+	fmt.Printf("%-8s %8.1f MB/s %9.0f req/s %10.0f rec/s  p50 %d p99 %d p999 %d max %d µs", l.verb, r.Speed(result.PerGB),
+		r.Speed(result.PerRequest), float64(r.Records)/r.Seconds, t.P50, t.P99, t.P999, t.Max)
+	if l.pid != 0 && r.Requests > 0 {
+		fmt.Printf("  broker %.2f CPU-s/GB %.1f µs/req RSS %d MB disk/byte %.2f", r.Cost(result.PerGB), r.Cost(result.PerRequest),
+			r.RSS>>20, r.Amplification())
+	}
+	fmt.Printf("  load %.2f CPU-s/GB %.1f µs/req\n", r.ClientCost(result.PerGB), r.ClientCost(result.PerRequest))
+	if r.During != nil {
+		fmt.Printf("         %d checkpoints: %.1f %% of the requests saw one, their p99 %d p999 %d max %d µs; the others' p99 %d p999 %d max %d µs\n",
+			r.Checkpoints, 100*float64(r.During.Count)/float64(max(t.Count, 1)), r.During.P99, r.During.P999, r.During.Max, r.Between.P99, r.Between.P999, r.Between.Max)
+	}
 }

@@ -1,4 +1,4 @@
-package main
+package raw
 
 import (
 	"encoding/binary"
@@ -6,13 +6,16 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+const produceVersion = 7
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// makeBatch encodes a v2 batch of random records, uncompressed.
-func makeBatch(records, size int) []byte {
+// Batch encodes a v2 batch of random records, uncompressed.
+func Batch(records, size int) []byte {
 	now := time.Now().UnixMilli()
 	var body []byte
 	value := make([]byte, size)
@@ -50,10 +53,10 @@ func fill(b []byte) {
 	}
 }
 
-// produceFrame encodes a Produce request with one batch for each partition.
-func produceFrame(topic string, partitions []int32, batch []byte, acks int16) []byte {
+// Produce encodes a Produce request with one batch for each partition.
+func Produce(topic string, partitions []int32, batch []byte) []byte {
 	req := kmsg.NewPtrProduceRequest()
-	req.Version, req.Acks, req.TimeoutMillis = 7, acks, 30_000
+	req.Version, req.Acks, req.TimeoutMillis = produceVersion, -1, 30_000
 	t := kmsg.NewProduceRequestTopic()
 	t.Topic = topic
 	for _, p := range partitions {
@@ -62,22 +65,35 @@ func produceFrame(topic string, partitions []int32, batch []byte, acks int16) []
 		t.Partitions = append(t.Partitions, partition)
 	}
 	req.Topics = append(req.Topics, t)
-	return frame(req, 1)
+	return Frame(req)
 }
 
-// produceFailed says that some partition of a Produce answer has an error.
-func produceFailed(body []byte) (failed bool, code int16) {
+// Produced gives the first error of a Produce's answer.
+func Produced(body []byte) error {
 	resp := kmsg.NewPtrProduceResponse()
-	resp.Version = 7
+	resp.Version = produceVersion
 	if err := resp.ReadFrom(body); err != nil {
-		return true, -1
+		return err
 	}
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
-			if p.ErrorCode != 0 {
-				return true, p.ErrorCode
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return err
 			}
 		}
 	}
-	return false, 0
+	return nil
+}
+
+// Fetch encodes a Fetch of one partition.
+func Fetch(topic string, partition int32, from int64, maxBytes int32) []byte {
+	req := kmsg.NewPtrFetchRequest()
+	req.Version, req.ReplicaID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = 4, -1, 10, 1, 50<<20
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = topic
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition, p.FetchOffset, p.PartitionMaxBytes = partition, from, maxBytes
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	return Frame(req)
 }
