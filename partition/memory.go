@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -12,7 +13,7 @@ import (
 const (
 	smallBatch = 16 << 10
 	slabBytes  = 1 << 20
-	slabsKept  = 8 // unused ones
+	slabsKept  = 48 // unused ones; a slab that is mapped anew costs a fault a page
 )
 
 // bytesOwner keeps a batch's bytes alive while anybody needs them.
@@ -46,9 +47,10 @@ type slab struct {
 
 // slabs hands out room for small batches.
 type slabs struct {
-	mu   sync.Mutex
-	cur  *slab
-	free []*slab
+	mu     sync.Mutex
+	cur    *slab
+	free   []*slab
+	unused int // the fewest that were free since the last trim
 }
 
 // copyOf gives a copy of a small batch, alive until its owner is released.
@@ -74,6 +76,7 @@ func (s *slabs) next() {
 	if n := len(s.free); n > 0 {
 		s.cur, s.free = s.free[n-1], s.free[:n-1]
 		s.cur.used = 0
+		s.unused = min(s.unused, n-1)
 		return
 	}
 	s.cur = &slab{bytes: newSlab()}
@@ -97,5 +100,20 @@ func (s *slabs) release(used *slab) {
 		s.free = append(s.free, used)
 		return
 	}
-	syscall.Munmap(used.bytes) //nolint:errcheck // from the heap it fails, and the collector takes it
+	used.unmap()
+}
+
+// trim gives back the slabs that nobody needed since it was called last.
+func (s *slabs) trim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, surplus := range s.free[:s.unused] {
+		surplus.unmap()
+	}
+	s.free = slices.Delete(s.free, 0, s.unused)
+	s.unused = len(s.free)
+}
+
+func (s *slab) unmap() {
+	syscall.Munmap(s.bytes) //nolint:errcheck // from the heap it fails, and the collector takes it
 }

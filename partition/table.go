@@ -234,6 +234,7 @@ func (t *Table) Run(ctx context.Context) {
 		case <-check.C:
 			t.expireProducers()
 			t.retain(ctx)
+			t.slabs.trim()
 			check.Reset(t.o.CheckEvery)
 		}
 	}
