@@ -233,10 +233,13 @@ func (l Listener) Loopback() bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// Protect refuses listeners that others reach without TLS and a password.
+// Exposed says whether others reach the listener without TLS or a password.
+func (l Listener) Exposed() bool { return !l.Loopback() && l.Protocol != "SASL_SSL" }
+
+// Protect refuses listeners that are exposed.
 func Protect(listeners []Listener) error {
 	for _, l := range listeners {
-		if !l.Loopback() && l.Protocol != "SASL_SSL" {
+		if l.Exposed() {
 			host := l.Host
 			if host == "" {
 				host = "every address"

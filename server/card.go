@@ -18,7 +18,9 @@ const addressesName = "addresses"
 type bound struct {
 	Name, Protocol string
 	Address        string // host:port
+	Advertised     string // host:port that clients are told; empty: what they dialled
 	Mechanisms     []string
+	Exposed        bool // beyond loopback without TLS and a password
 }
 
 // addresses is the file that says what is bound, for scripts: a line
@@ -63,16 +65,17 @@ func writeListeners(fs disk.FS, listeners []config.Listener) error {
 
 const listenersMax = 64 << 10 // bytes of the file
 
-// card is what a person reads when the instance has started.
+// card is what a person reads when the instance has started. Its lines fit into
+// a terminal of 80 columns, if names and directories are not long.
 type card struct {
 	Version   string
+	Command   string // how this program is called: milena
 	Listeners []bound
 	Admin     string
-	Data      string // a directory; empty: memory
-	Memory    bool
-	OS        bool // durability=os
+	Data      string // a directory
+	Memory    bool   // everything else is in memory
+	OS        bool   // durability=os
 	Secure    bool
-	Insecure  bool   // a listener beyond loopback has no TLS and SASL
 	User      string // the superuser that was just made
 	Password  string // its password, printed this once
 	FromFile  bool   // the password came from a file, and is not printed
@@ -81,21 +84,34 @@ type card struct {
 
 func (c card) print(out io.Writer) {
 	fmt.Fprintf(out, "\nMilena %s is ready after %s.\n\n", c.Version, c.Ready)
-	w := tabwriter.NewWriter(out, 2, 8, 3, ' ', 0)
+	var rows [][]string
 	for _, l := range c.Listeners {
-		fmt.Fprintf(w, "  %s\t%s\t%s\n", l.Protocol, reachable(l.Address), strings.Join(l.Mechanisms, ", "))
+		rows = append(rows, []string{l.title(), l.reached(), strings.Join(l.Mechanisms, ", ")})
 	}
-	fmt.Fprintf(w, "  metrics\thttp://%s/metrics\n", c.Admin)
-	fmt.Fprintf(w, "  data\t%s\n", c.where())
-	w.Flush()
+	rows = append(rows, []string{"metrics", "http://" + c.Admin + "/metrics"}, []string{"data", c.where()})
+	printRows(out, rows)
+	if c.OS {
+		fmt.Fprint(out, "\ndurability=os: acknowledged before it is on the disk; a power cut may lose the\nlast seconds.\n")
+	}
 	if c.User != "" {
 		c.printUser(out)
 	}
 	fmt.Fprintf(out, "\n%s\n", c.access())
-	if c.Insecure {
-		fmt.Fprintln(out, "WARNING: --insecure: a listener beyond this machine has no TLS and password; anybody who reaches it can read and write everything.")
+	fmt.Fprintln(out, "\nNext:")
+	printRows(out, c.next())
+}
+
+// printRows writes columns, and nothing behind the last of a row.
+func printRows(out io.Writer, rows [][]string) {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 2, 8, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintf(w, "  %s\n", strings.Join(row, "\t"))
 	}
-	fmt.Fprintf(out, "\nNext:\n%s\n", c.next())
+	w.Flush() // into memory: it can't fail
+	for line := range strings.Lines(text.String()) {
+		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
+	}
 }
 
 func (c card) where() string {
@@ -103,7 +119,7 @@ func (c card) where() string {
 	case c.Memory:
 		return "in memory, gone when it stops"
 	case c.OS:
-		return c.Data + " (durability=os: acknowledged before it is on the disk; a power cut may lose the last seconds)"
+		return c.Data
 	}
 	return c.Data + " (acknowledged means: on the disk)"
 }
@@ -118,40 +134,66 @@ func (c card) printUser(out io.Writer) {
 }
 
 func (c card) access() string {
-	if c.Secure {
-		return "Every user who signs in may use all topics and groups; only the superuser administers users. There are no ACLs yet."
+	var open []string
+	for _, l := range c.Listeners {
+		if l.Exposed {
+			open = append(open, l.Name)
+		}
 	}
-	return "No passwords: whoever reaches this machine's loopback may do everything. For users and TLS: milena start --secure"
+	switch {
+	case len(open) > 0:
+		return "WARNING: --insecure: open beyond this machine without TLS and password:\n" + strings.Join(open, ", ") + ". Whoever is on the way can read, or do, everything."
+	case c.Secure:
+		return "Every user who signs in may use all topics and groups; only the superuser\nadministers users. There are no ACLs yet."
+	}
+	return "No passwords: whoever reaches this machine's loopback may do everything.\nFor users and TLS: " + c.Command + " start --secure"
 }
 
-func (c card) next() string {
+func (c card) next() [][]string {
 	data := ""
-	if !c.Memory && c.Data != defaultData {
+	if c.Memory || c.Data != defaultData { // in memory, the directory says where to connect
 		data = " --data " + c.Data
 	}
 	if c.Secure {
-		return "  milena connect" + data + "                     what a client needs: addresses, users, phy_ca.crt\n" +
-			"  milena connect" + data + " --lang python       a program with all of it filled in"
+		return [][]string{
+			{c.Command + " connect" + data, "addresses, users, files for clients"},
+			{c.Command + " connect --lang python" + data, "a program with all of it filled in"},
+		}
 	}
-	return "  echo 'hello kafka!' | milena produce greetings" + data + "\n" +
-		"  milena consume greetings -o start" + data + "\n" +
-		"  milena connect" + data + " --lang python       the same in Python"
+	return [][]string{
+		{"echo 'hello kafka!' | " + c.Command + " produce greetings" + data},
+		{c.Command + " consume greetings -o start" + data},
+		{c.Command + " connect --lang python" + data, "the same in Python"},
+	}
 }
 
 const defaultData = "milena-data"
 
-// reachable is how a person on this machine would dial an address.
-func reachable(address string) string {
-	host, port, err := net.SplitHostPort(address)
+// title is the protocol, and the name of a listener that is called otherwise.
+func (b bound) title() string {
+	if b.Name == b.Protocol {
+		return b.Protocol
+	}
+	return b.Protocol + " (" + b.Name + ")"
+}
+
+// reached is what a client dials: what is advertised, else how a person on this
+// machine would dial what is bound.
+func (b bound) reached() string {
+	if b.Advertised != "" {
+		return b.Advertised
+	}
+	host, port, err := net.SplitHostPort(b.Address)
 	if err != nil {
-		return address
+		return b.Address
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() {
+	switch ip := net.ParseIP(host); {
+	case ip != nil && ip.IsLoopback() && ip.To4() != nil:
 		return net.JoinHostPort("localhost", port)
-	} else if ip != nil && ip.IsUnspecified() {
-		return "every address, port " + port
+	case ip != nil && ip.IsUnspecified():
+		return "every address:" + port
 	}
-	return address
+	return b.Address
 }
 
 // printInit is the card of a directory that was prepared and not started.
@@ -160,7 +202,7 @@ func (c card) printInit(out io.Writer) {
 	if c.User != "" {
 		c.printUser(out)
 	}
-	start := "milena start"
+	start := c.Command + " start"
 	if c.Data != defaultData {
 		start += " --data " + c.Data
 	}

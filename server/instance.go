@@ -96,6 +96,9 @@ func readInstance(fs disk.FS) (instance, error) {
 	}
 	in, err := parseInstance(text)
 	if err != nil {
+		if !errors.Is(err, errNewerFormat) {
+			err = fmt.Errorf("%w; put back a copy of it, or start in another directory with --data DIR: without it the data can't be read", err)
+		}
 		return instance{}, fmt.Errorf("file %s: %w", instanceName, err)
 	}
 	return in, nil

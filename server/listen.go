@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -12,12 +13,24 @@ import (
 	"milena/wire/sasl"
 )
 
-// bindError says what to do about a port that can't be had.
-func bindError(name, address string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return &Error{exitConflict, fmt.Errorf("listener %s: %s is taken by another program: stop it, or choose another port with -c listeners=%s://HOST:PORT (0: any free one)", name, address, name)}
+// bindError says what to do about an address that can't be had: another one
+// is chosen by the option.
+func bindError(what, address, option string, err error) error {
+	var unknown *net.DNSError
+	choose := func(code int, why string) error {
+		return &Error{code, fmt.Errorf("%s: %s %s, or choose another address with -c %s (port 0: any free one)", what, address, why, option)}
 	}
-	return fmt.Errorf("listener %s: %w", name, err)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return choose(exitConflict, "is taken by another program: stop it")
+	case errors.Is(err, syscall.EACCES):
+		return choose(exitUsage, "is not yours to open, as ports below 1024 are not: let somebody allow it (cap_net_bind_service)")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return choose(exitUsage, "is no address of this machine: name one that is, or none for every address")
+	case errors.As(err, &unknown):
+		return choose(exitUsage, "is a name that is unknown here: name an address of this machine")
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // bindAll takes the listeners' addresses and the admin's, and accepts nothing yet.
@@ -29,18 +42,18 @@ func (s *Server) bindAll(listeners []config.Listener) error {
 		}
 		s.later(func() error { return ignoreClosed(socket.Close()) })
 		s.sockets = append(s.sockets, wire.Listener{Listener: l, Socket: socket})
-		s.listeners = append(s.listeners, bound{Name: l.Name, Protocol: l.Protocol, Address: socket.Addr().String(), Mechanisms: mechanismsOf(l)})
+		s.listeners = append(s.listeners, bound{
+			Name: l.Name, Protocol: l.Protocol, Address: socket.Addr().String(), Advertised: advertisedOf(l),
+			Mechanisms: mechanismsOf(l), Exposed: l.Exposed(),
+		})
 	}
 	host, port, err := net.SplitHostPort(s.o.Config.String("admin.listener"))
 	if err != nil {
-		return &Error{exitUsage, fmt.Errorf("admin.listener: %w", err)}
+		return &Error{exitUsage, fmt.Errorf("admin.listener: %w; it is HOST:PORT", err)}
 	}
 	address := net.JoinHostPort(host, port)
 	if s.adminSocket, err = net.Listen("tcp", address); err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return &Error{exitConflict, fmt.Errorf("admin.listener: %s is taken by another program: stop it, or choose another with -c admin.listener=HOST:PORT (port 0: any free one)", address)}
-		}
-		return fmt.Errorf("admin.listener: %w", err)
+		return bindError("admin.listener", address, "admin.listener=HOST:PORT", err)
 	}
 	s.later(func() error { return ignoreClosed(s.adminSocket.Close()) })
 	return nil
@@ -51,6 +64,13 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
+}
+
+func advertisedOf(l config.Listener) string {
+	if l.Advertised == nil {
+		return ""
+	}
+	return net.JoinHostPort(l.Advertised.Host, strconv.Itoa(l.Advertised.Port))
 }
 
 func mechanismsOf(l config.Listener) []string {

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -173,5 +174,36 @@ func TestStrangersDoNotBreakTheMetrics(t *testing.T) {
 		if strings.Contains(name, "Unknown") {
 			t.Errorf("%s is counted", name)
 		}
+	}
+}
+
+func TestAnAddressThatCannotBeHadSaysWhatToDo(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	busy := taken.Addr().String()
+	tests := []struct {
+		key, value string
+		code       int
+		says       string
+	}{
+		{"listeners", "PLAINTEXT://" + busy, exitConflict, "listener PLAINTEXT: " + busy + " is taken by another program"},
+		{"admin.listener", busy, exitConflict, "admin.listener: " + busy + " is taken by another program"},
+		{"listeners", "PLAINTEXT://192.0.2.77:0", exitUsage, "192.0.2.77:0 is no address of this machine"},
+		{"listeners", "PLAINTEXT://nowhere.invalid:0", exitUsage, "nowhere.invalid:0 is a name that is unknown here"},
+		{"admin.listener", "9644", exitUsage, "it is HOST:PORT"},
+	}
+	for _, test := range tests {
+		err := Run(t.Context(), Options{Config: configure(t, t.TempDir(), test.key, test.value), Insecure: true, Log: slog.New(slog.DiscardHandler)})
+		var known *Error
+		if !errors.As(err, &known) || known.Code != test.code || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s=%s: %v; want code %d and %q", test.key, test.value, err, test.code, test.says)
+		}
+	}
+	privileged := bindError("listener A", "127.0.0.1:80", "listeners=A://HOST:PORT", syscall.EACCES)
+	if !strings.Contains(privileged.Error(), "ports below 1024") {
+		t.Errorf("says %v", privileged)
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,7 +78,7 @@ func (s *Server) drain() error {
 func (s *Server) card(took time.Duration) card {
 	c := card{
 		Version: s.o.Version, Listeners: s.listeners, Data: s.place.dir, Memory: s.o.Memory,
-		OS: s.o.Config.String("durability") == "os", Secure: s.instance.Secure, Insecure: s.o.Insecure,
+		OS: s.o.Config.String("durability") == "os", Secure: s.instance.Secure, Command: cmp.Or(s.o.Command, "milena"),
 		User: s.made.name, Password: s.made.password, FromFile: s.made.fromFile, Ready: took.Round(time.Millisecond).String(),
 	}
 	if s.adminSocket != nil {

@@ -28,6 +28,7 @@ type Options struct {
 	Out           io.Writer // the card
 	Log           *slog.Logger
 	Version       string
+	Command       string           // how this program is called, for the card; empty: milena
 	Now           func() time.Time // the wall clock; nil: the machine's
 	Ready         func(*Server)    // called when every listener answers; may be nil
 }
@@ -71,7 +72,7 @@ func (s *Server) wait(ctx context.Context, hangUp <-chan os.Signal) {
 		case <-hangUp:
 			s.Reload()
 		case <-ctx.Done():
-			s.o.Log.Info("stopping", "limit", drainTime)
+			s.o.Log.Info("stopping", "limit", drainTime.String())
 			return
 		case <-s.failed:
 			return
@@ -102,7 +103,7 @@ func openPlace(o Options) (place, error) {
 		return place{}, &Error{exitUsage, fmt.Errorf("log.dirs names %d directories: one is supported; put them on one file system, or start one instance each", len(dirs))}
 	}
 	if err := os.MkdirAll(dirs[0], 0o700); err != nil {
-		return place{}, fmt.Errorf("data directory: %w", err)
+		return place{}, unusable(dirs[0], err)
 	}
 	return lockPlace(place{dir: dirs[0]})
 }
@@ -116,15 +117,19 @@ func lockPlace(p place) (place, error) {
 		return place{}, err
 	}
 	if p.fs, err = disk.OS(absolute); err != nil {
-		return place{}, fmt.Errorf("data directory: %w", err)
+		return place{}, unusable(p.dir, err)
 	}
 	if p.lock, err = p.fs.Lock(lockName); err != nil {
 		if errors.Is(err, disk.ErrLocked) {
 			return place{}, &Error{exitConflict, fmt.Errorf("%s is in use by another milena, which holds %s: stop that one, or start with --data and another directory", p.dir, filepath.Join(p.dir, lockName))}
 		}
-		return place{}, fmt.Errorf("data directory: %w", err)
+		return place{}, unusable(p.dir, err)
 	}
 	return p, nil
+}
+
+func unusable(dir string, err error) error {
+	return fmt.Errorf("data directory %s: %w; choose one that you may write to, with --data DIR", dir, err)
 }
 
 func (p place) close() error {

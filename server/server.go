@@ -78,10 +78,19 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
+			s.tellUser() // it is there, whatever failed behind it
 			return nil, errors.Join(err, s.unwind())
 		}
 	}
 	return s, nil
+}
+
+// tellUser tells the password of a superuser that was made by a start that then
+// failed: no later start would.
+func (s *Server) tellUser() {
+	if s.made.name != "" && s.o.Out != nil {
+		s.card(0).printUser(s.o.Out)
+	}
 }
 
 // later remembers how to undo what was just done.
@@ -125,7 +134,7 @@ func (s *Server) openPlace(context.Context) (err error) {
 	s.later(s.place.close)
 	s.instance, err = openInstance(s.place.fs, s.o.Secure)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.place.dir, err)
+		return fmt.Errorf("data directory %s: %w", s.place.dir, err)
 	}
 	return nil
 }
@@ -284,7 +293,7 @@ func listen(name, host string, port int) (net.Listener, error) {
 	address := net.JoinHostPort(host, fmt.Sprint(port))
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, bindError(name, address, err)
+		return nil, bindError("listener "+name, address, "listeners="+name+"://HOST:PORT", err)
 	}
 	return l, nil
 }

@@ -19,7 +19,8 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends us at once
 	c := &console{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(),
+		program: os.Args[0],
+		in:      os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(),
 		inTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
 		outTerminal: term.IsTerminal(int(os.Stdout.Fd())),
 		errTerminal: term.IsTerminal(int(os.Stderr.Fd())),
@@ -31,6 +32,7 @@ func main() {
 
 // console is where a command reads and writes.
 type console struct {
+	program                              string // as it was called
 	in                                   io.Reader
 	out, err                             io.Writer
 	inTerminal, outTerminal, errTerminal bool

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"strings"
 
@@ -106,12 +105,21 @@ func (i *instance) run(ctx context.Context, cmd *cobra.Command, prepare bool) er
 	err = server.Run(ctx, server.Options{
 		Config: broker, Memory: i.memory, Secure: i.secure, Insecure: i.insecure, Init: prepare,
 		Admin: i.admin, AdminPassword: password,
-		Out: i.c.out, Log: log, Version: version(),
+		Out: i.c.out, Log: log, Version: version(), Command: i.c.calledAs(),
 	})
-	if err != nil {
-		return fmt.Errorf("instance: %w", err)
+	return err
+}
+
+// calledAs is what a person types to call this program again: as it was, but for
+// go run, which runs a file that is gone afterwards.
+func (c *console) calledAs() string {
+	switch {
+	case strings.Contains(c.program, "go-build"):
+		return "go run ./cmd/milena"
+	case strings.ContainsRune(c.program, '/'):
+		return c.program
 	}
-	return nil
+	return "milena"
 }
 
 // logger writes text for people and JSON for machines.
