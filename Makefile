@@ -1,9 +1,9 @@
 # check: what a commit must pass, in minutes. test: the second of the README's
 # two commands: installs what the tests need and passes them all. long: all of it
-# at full size.
+# at full size, and a page in docs/runs about it.
 GO ?= go
 
-.PHONY: build check test unit e2e golden long fuzz bench
+.PHONY: build check test unit e2e golden fuzz bench long long-race long-golden long-mutants long-e2e long-fuzz
 
 build:
 	CGO_ENABLED=0 $(GO) build ./cmd/milena
@@ -32,17 +32,38 @@ test: check golden
 	scripts/install-test-tools
 	$(GO) test -tags e2e -count=1 -timeout 40m ./test/e2e ./test/mutants
 
-long:
-	scripts/install-test-tools
-	$(GO) test -race -count=3 ./...
-	$(GO) test -tags e2e -count=1 -timeout 10m ./test/golden
-	CYCLES=200 $(GO) test -tags e2e -count=1 -timeout 55m ./test/e2e
+# The parts of long, each well under an hour on two cores. How much each does can
+# be said: make long RACES=3 CYCLES=400 FUZZTIME=4m. V=-v names every test.
+RACES ?= 1
+CYCLES ?= 100
+V ?=
 
-# Every fuzz target for a minute: package and name.
+long:
+	RACES=$(RACES) CYCLES=$(CYCLES) FUZZTIME=$(FUZZTIME) scripts/long
+
+# Every test, nothing shortened, with the race detector.
+long-race:
+	$(GO) test -race $(V) -count=$(RACES) -timeout 55m ./...
+
+# Kafka's answers, while the race detector looks at the broker.
+long-golden:
+	$(GO) test -race -tags e2e $(V) -count=$(RACES) -parallel 32 -timeout 55m ./test/golden
+
+long-mutants:
+	$(GO) test -tags e2e $(V) -count=1 -timeout 55m ./test/mutants
+
+# Real clients; kill -9 and power cuts, so many of each.
+long-e2e:
+	scripts/install-test-tools
+	CYCLES=$(CYCLES) $(GO) test -tags e2e $(V) -count=1 -timeout 55m ./test/e2e
+
+long-fuzz: fuzz
+
+# Every fuzz target for FUZZTIME: package and name.
 FUZZ = wire/shape:FuzzCheck wire:FuzzFrame wire/sasl:FuzzStep batch:FuzzBatch storage/journal/file:FuzzOpen \
 	shard/fact:FuzzCluster shard/fact:FuzzPartition shard/fact:FuzzGroup \
 	config:FuzzProperties config:FuzzEndpoint cmd/milena:FuzzJAAS cmd/milena:FuzzFormat
-FUZZTIME ?= 60s
+FUZZTIME ?= 15s
 
 fuzz:
 	@set -e; for target in $(FUZZ); do \
