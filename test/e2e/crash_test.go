@@ -70,7 +70,7 @@ func (l *ledger) check(t *testing.T, address string, partitions int) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // many cycles make gigabytes
 	defer cancel()
 	next := make(map[int32]int64)
 	missing := l.count
