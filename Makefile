@@ -71,5 +71,8 @@ fuzz:
 		$(GO) test -run xxx -fuzz "^$${target#*:}\$$" -fuzztime $(FUZZTIME) "./$${target%:*}"; \
 	done
 
+# bench: whether the measurements run, not figures: bench/README.md says how to
+# get those.
 bench:
 	$(GO) test -run xxx -bench . ./storage/journal/file ./partition
+	$(GO) run ./bench/run -short
