@@ -55,15 +55,13 @@ func (p *part) Append(b []byte, lease Lease, how Append, done func(Appended)) {
 	case err != nil:
 	case h.Attributes.Transactional() || how.TransactionalID != nil:
 		err = fmt.Errorf("%w: transactions are not served yet", kerr.InvalidRequest)
-	case p.shard.table.o.Full():
+	case p.shard.table.o.Full() || !p.shard.table.admit():
 		err = fmt.Errorf("%w: the disk is nearly full", kerr.KafkaStorageError)
 	}
 	if err != nil {
 		done(Appended{Base: -1, AppendTime: -1, LogStart: -1, Err: err, Records: flawsOf(flaws)})
 		return
 	}
-	p.shard.table.admit()
-
 	w := pendings.Get().(*pending)
 	*w = pending{part: p, header: h, done: done, when: now, owner: &bytesOwner{}}
 	w.answer = Appended{AppendTime: -1}

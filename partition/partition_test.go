@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,8 +40,13 @@ type world struct {
 
 func newWorld(t *testing.T, j journal.Journal, store segment.Store, tune func(*config.Topic)) *world {
 	t.Helper()
+	return newWorldWith(t, j, store, tune, func(*Options) {})
+}
+
+func newWorldWith(t *testing.T, j journal.Journal, store segment.Store, tune func(*config.Topic), set func(*Options)) *world {
+	t.Helper()
 	w := &world{t: t, now: time.UnixMilli(1_700_000_000_000)}
-	w.table = NewTable(Options{
+	o := Options{
 		Shards: 2, Store: store, CheckEvery: time.Hour, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return w.now }, Full: func() bool { return w.full },
 		Fail:   func(err error) { t.Errorf("the store failed: %v", err) },
@@ -53,7 +59,9 @@ func newWorld(t *testing.T, j journal.Journal, store segment.Store, tune func(*c
 			}
 			return c
 		},
-	})
+	}
+	set(&o)
+	w.table = NewTable(o)
 	w.set = shard.NewSet(j, w.table.States())
 	w.table.Attach([]*shard.Log{w.set.Log(0), w.set.Log(1)})
 	if err := w.set.Recover(context.Background()); err != nil {
@@ -284,6 +292,93 @@ func TestAFullDiskRefusesProduceAndNothingElse(t *testing.T) {
 	w.full = false
 	if base := w.must(one("v1", 0)); base != 1 {
 		t.Errorf("with room again: offset %d", base)
+	}
+}
+
+// No room to settle: produce is refused, what is durable is read, a topic can be
+// deleted, and all of it settles when there is room, also after a restart.
+func TestNoRoomToSettleWaitsAndGoesOn(t *testing.T) {
+	memory := disk.NewMemory()
+	open := func() (*world, chan bool, func()) {
+		j, err := file.Open(memory, "journal", file.Options{Logs: 2, FileBytes: 32 << 20, FirstBytes: 32 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store, err := dir.Open(memory, "topics", dir.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := make(chan bool, 16)
+		w := newWorldWith(t, j, store, func(c *config.Topic) { c.SegmentBytes = 1 << 30 }, func(o *Options) {
+			o.UnsettledMax = 8 << 20
+			o.NoRoom = func(none bool) { told <- none }
+		})
+		return w, told, func() { store.Close(); j.Close() }
+	}
+	hears := func(told chan bool, want bool) {
+		t.Helper()
+		select {
+		case none := <-told:
+			if none != want {
+				t.Fatalf("told no room: %v, want %v", none, want)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("nobody told no room: %v", want)
+		}
+	}
+	w, told, end := open()
+	w.must(one("v0", 0)) // the journal has its file
+	memory.SetSize(36 << 20)
+	ctx, stop := context.WithCancel(context.Background())
+	ran := make(chan struct{})
+	go func() { w.table.Run(ctx); close(ran) }()
+	n := 1
+	for refused := false; !refused; {
+		a := w.append(one(fmt.Sprint("v", n)+strings.Repeat(" ", 600<<10), 0))
+		if refused = a.Err != nil; !refused {
+			n++
+		} else if !errors.Is(a.Err, kerr.KafkaStorageError) {
+			t.Fatalf("refused with %v", a.Err)
+		}
+	}
+	hears(told, true)
+	if err := w.set.Checkpoint(ctx, w.table.Settle); !errors.Is(err, segment.ErrNoRoom) {
+		t.Fatalf("a checkpoint without room: %v", err)
+	}
+	w.holdsPadded(n)
+	stop()
+	<-ran
+	end()
+
+	w, told, end = open() // a start with a full disk
+	hears(told, true)
+	w.holdsPadded(n)
+	ctx, stop = context.WithCancel(context.Background())
+	ran = make(chan struct{})
+	go func() { w.table.Run(ctx); close(ran) }()
+	memory.SetSize(0)
+	hears(told, false)
+	w.must(one(fmt.Sprint("v", n), 0))
+	w.holdsPadded(n + 1)
+	w.checkpoint()
+	stop()
+	<-ran
+	end()
+	w, _, end = open()
+	w.holdsPadded(n + 1)
+	end()
+}
+
+func (w *world) holdsPadded(n int) {
+	w.t.Helper()
+	values := w.values(0)
+	if len(values) != n {
+		w.t.Fatalf("read %d records, want %d", len(values), n)
+	}
+	for i, v := range values {
+		if strings.TrimSpace(v) != fmt.Sprint("v", i) {
+			w.t.Fatalf("record %d is %.10q", i, v)
+		}
 	}
 }
 

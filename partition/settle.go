@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"milena/shard/fact"
@@ -9,21 +10,49 @@ import (
 )
 
 // settleTurn settles what has gathered, partition by partition, until less
-// than a turn is left.
+// than a turn is left; after there was no room, until nothing is.
 func (t *Table) settleTurn(ctx context.Context) error {
 	t.settling.Lock()
 	defer t.settling.Unlock()
 	for {
 		t.tail.Lock()
-		if t.tail.bytes < turnBytes || len(t.tail.dirty) == 0 {
+		if len(t.tail.dirty) == 0 || t.tail.bytes < turnBytes && !t.tail.noRoom {
 			t.tail.Unlock()
+			t.haveRoom(true)
 			return nil
 		}
 		p := t.takeDirty()
 		t.tail.Unlock()
 		if err := p.settle(ctx, runBytes); err != nil {
-			return err
+			return t.hindered(err)
 		}
+	}
+}
+
+// hindered notes that there is no room to settle, if it was that.
+func (t *Table) hindered(err error) error {
+	if errors.Is(err, segment.ErrNoRoom) {
+		t.haveRoom(false)
+	}
+	return err
+}
+
+// haveRoom tells when there is no room to settle, and when there is some again.
+// Who waits for room in the tails is woken: it is refused while there is none.
+func (t *Table) haveRoom(some bool) {
+	t.tail.Lock()
+	changed := t.tail.noRoom == some
+	t.tail.noRoom = !some
+	t.tail.Unlock()
+	if !changed {
+		return
+	}
+	t.tail.room.Broadcast()
+	if !some {
+		t.signal() // Run tries again
+	}
+	if t.o.NoRoom != nil {
+		t.o.NoRoom(!some)
 	}
 }
 
@@ -58,9 +87,10 @@ func (t *Table) Settle(ctx context.Context) error {
 		all := p.bytes
 		p.mu.Unlock()
 		if err := p.settle(ctx, all); err != nil {
-			return err
+			return t.hindered(err)
 		}
 	}
+	t.haveRoom(true)
 	settled, err := t.o.Store.Sync(ctx)
 	if err != nil {
 		return err
@@ -92,6 +122,7 @@ func (s *shardState) unlock() { s.log.Unlock() }
 // settle moves about n bytes of the tail into the store. Only one goroutine
 // settles: who holds table.settling.
 func (p *part) settle(ctx context.Context, n int64) error {
+	defer p.requeue()
 	for n > 0 {
 		run, owners, bytes := p.run(min(n, runBytes))
 		if len(run) == 0 {
@@ -111,7 +142,6 @@ func (p *part) settle(ctx context.Context, n int64) error {
 		p.shorten(run[len(run)-1].Next)
 		n -= bytes
 	}
-	p.requeue()
 	return nil
 }
 

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"context"
+	"errors"
 
 	"milena/batch"
 	"milena/machine/producer"
@@ -112,8 +113,21 @@ func (s *shardState) replayData(d fact.Data, known bool) error {
 		b.bytes = append([]byte(nil), d.Batch...)
 	}
 	p.grow(b)
-	if s.table.unsettled() >= s.table.o.UnsettledMax {
-		return s.table.settleTurn(context.Background())
+	return s.table.relieve(int64(len(b.bytes)))
+}
+
+// relieve settles while a journal is replayed, when the tails are full. Without
+// room on the disk they grow, at most by what the journal holds: an instance
+// with a full disk starts, so that somebody can delete a topic.
+func (t *Table) relieve(grown int64) error {
+	t.tail.Lock()
+	bytes, noRoom := t.tail.bytes, t.tail.noRoom
+	t.tail.Unlock()
+	if bytes < t.o.UnsettledMax || noRoom && bytes/turnBytes == (bytes-grown)/turnBytes {
+		return nil
+	}
+	if err := t.settleTurn(context.Background()); !errors.Is(err, segment.ErrNoRoom) {
+		return err
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package partition
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type Options struct {
 	Config         func(*cluster.Topic) config.Topic
 	Exists         func(id [16]byte) bool // the topic is not deleted
 	Full           func() bool            // the disk is nearly full
+	NoRoom         func(bool)             // there is none to settle, or there is some again; may be nil
 	UnsettledMax   int64                  // bytes in tails; then Append waits
 	ProducerExpiry time.Duration
 	CheckEvery     time.Duration // of retention, and of idle producers
@@ -31,8 +33,9 @@ type Options struct {
 
 const (
 	unsettledMax = 64 << 20
-	turnBytes    = 4 << 20 // that wait until the settler takes a turn
-	runBytes     = 1 << 20 // of one partition in a turn
+	turnBytes    = 4 << 20                // that wait until the settler takes a turn
+	runBytes     = 1 << 20                // of one partition in a turn
+	settleRetry  = 200 * time.Millisecond // after there was no room
 )
 
 // Table holds an instance's partitions.
@@ -43,10 +46,11 @@ type Table struct {
 
 	tail struct { // batches that are not settled
 		sync.Mutex
-		room  sync.Cond
-		bytes int64
-		dirty []*part // in order of their oldest batch, about
-		over  bool    // closed or failed: nobody waits any more
+		room   sync.Cond
+		bytes  int64
+		dirty  []*part // in order of their oldest batch, about
+		over   bool    // closed or failed: nobody waits any more
+		noRoom bool    // to settle, when it was tried last
 	}
 	wake     chan struct{} // the settler
 	settling sync.Mutex    // one settles at a time
@@ -151,13 +155,15 @@ func (t *Table) all() []*part {
 	return parts
 }
 
-// admit waits until there is room for a batch in the tails.
-func (t *Table) admit() {
+// admit waits until there is room for a batch in the tails; false: there is
+// none, and the disk has none to settle them.
+func (t *Table) admit() bool {
 	t.tail.Lock()
-	for t.tail.bytes >= t.o.UnsettledMax && !t.tail.over {
+	defer t.tail.Unlock()
+	for t.tail.bytes >= t.o.UnsettledMax && !t.tail.over && !t.tail.noRoom {
 		t.tail.room.Wait()
 	}
-	t.tail.Unlock()
+	return !t.tail.noRoom
 }
 
 // tailed notes bytes that are to settle.
@@ -222,20 +228,27 @@ func (t *Table) Run(ctx context.Context) {
 	check := time.NewTimer(t.o.CheckEvery)
 	defer check.Stop()
 	defer t.over()
+	var again <-chan time.Time // to settle, after there was no room
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.wake:
-			if err := t.settleTurn(ctx); err != nil {
-				t.o.Fail(err)
-				return
-			}
+		case <-again:
 		case <-check.C:
 			t.expireProducers()
 			t.retain(ctx)
 			t.slabs.trim()
 			check.Reset(t.o.CheckEvery)
+			continue
+		}
+		again = nil
+		switch err := t.settleTurn(ctx); {
+		case errors.Is(err, segment.ErrNoRoom):
+			again = time.After(settleRetry)
+		case err != nil:
+			t.o.Fail(err)
+			return
 		}
 	}
 }

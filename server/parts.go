@@ -25,6 +25,7 @@ func (s *Server) partitionOptions() partition.Options {
 		Config:         func(t *cluster.Topic) config.Topic { return c.Topic(t.Configs) },
 		Exists:         func(id [16]byte) bool { _, ok := s.cluster.TopicByID(id); return ok },
 		Full:           s.space.Full,
+		NoRoom:         s.space.settleNoRoom,
 		ProducerExpiry: c.Millis("producer.id.expiration.ms"),
 		CheckEvery:     max(c.Millis("log.retention.check.interval.ms"), time.Second),
 		Now:            s.now,
@@ -70,7 +71,7 @@ func (s *Server) replay(ctx context.Context) error {
 
 // drain answers what is under way and closes the listeners.
 func (s *Server) drain() error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	ctx, cancel := context.WithTimeout(context.Background(), clientTime)
 	defer cancel()
 	return s.wire.Shutdown(ctx)
 }

@@ -31,10 +31,17 @@ type Options struct {
 	Command       string           // how this program is called, for the card; empty: milena
 	Now           func() time.Time // the wall clock; nil: the machine's
 	Ready         func(*Server)    // called when every listener answers; may be nil
+
+	disk func(disk.FS) disk.FS // tests put a faulty one in between
 }
 
-// drainTime is how long a stop waits for what is under way.
-const drainTime = 10 * time.Second
+// A stop takes drainTime at most. Clients get a part of it, the last checkpoint
+// the rest; a disk that answers nothing is given up a little later.
+const (
+	drainTime  = 10 * time.Second
+	clientTime = 8 * time.Second
+	hungTime   = 2 * time.Second
+)
 
 // Run starts an instance, waits until ctx ends or storage fails, and stops it.
 // A hang-up signal loads the certificates anew.
@@ -63,7 +70,22 @@ func Run(ctx context.Context, o Options) error {
 		o.Ready(s)
 	}
 	s.wait(ctx, hangUp)
-	return failed(s.Stop())
+	return failed(s.stopWithin(drainTime + hungTime))
+}
+
+// stopWithin is Stop for a process that ends: what hangs in the disk is left
+// behind. Nothing that was acknowledged rests on it.
+func (s *Server) stopWithin(limit time.Duration) error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Stop() }()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case err := <-stopped:
+		return err
+	case <-timer.C:
+		return &Error{exitStorage, fmt.Errorf("the disk under %s did not answer for %v: stopped without a last checkpoint; look at the disk, then start again: what was acknowledged is there", s.place.dir, limit)}
+	}
 }
 
 func (s *Server) wait(ctx context.Context, hangUp <-chan os.Signal) {

@@ -16,6 +16,9 @@ import (
 	"milena/machine/cluster"
 	"milena/partition"
 	"milena/shard"
+	"milena/storage/disk"
+	"milena/storage/journal"
+	"milena/storage/segment"
 	"milena/wire"
 )
 
@@ -132,6 +135,9 @@ func (s *Server) openPlace(context.Context) (err error) {
 		return err
 	}
 	s.later(s.place.close)
+	if s.o.disk != nil {
+		s.place.fs = s.o.disk(s.place.fs)
+	}
 	s.instance, err = openInstance(s.place.fs, s.o.Secure)
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", s.place.dir, err)
@@ -236,7 +242,11 @@ func (s *Server) serve(ctx context.Context) error {
 		return err
 	}
 	s.ready.Store(true)
-	if err := writeAddresses(s.place.fs, s.allAddresses()); err != nil {
+	switch err := writeAddresses(s.place.fs, s.allAddresses()); {
+	case errors.Is(err, disk.ErrNoSpace):
+		s.o.Log.Warn("no room to write down the addresses", "file", addressesName, "err", err)
+		return nil
+	case err != nil:
 		return err
 	}
 	s.later(func() error { return s.place.fs.Remove(addressesName) })
@@ -260,7 +270,12 @@ func (s *Server) stopWork() error {
 	if !s.set.Changed() {
 		return nil
 	}
-	return s.set.Checkpoint(saving, s.table.Settle)
+	err := s.set.Checkpoint(saving, s.table.Settle)
+	if errors.Is(err, journal.ErrNoRoom) || errors.Is(err, segment.ErrNoRoom) {
+		s.o.Log.Warn("no room for a last checkpoint: the next start has more to replay", "err", err)
+		return nil
+	}
+	return err
 }
 
 // Addresses gives what is bound, by listener.

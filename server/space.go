@@ -27,12 +27,30 @@ type space struct {
 	reserve   int64 // -1: by default
 	unsettled func() int64
 	log       *slog.Logger
+	start     time.Time
 
 	looked atomic.Int64 // monotonic nanoseconds since start
-	full   atomic.Bool
-	noRoom atomic.Bool // the journal could not make its next file
-	start  time.Time
-	mu     sync.Mutex // one look at a time
+	full   atomic.Bool  // for any of the causes
+	look   sync.Mutex   // one look at a time
+
+	mu     sync.Mutex
+	causes [causes]bool // guarded by mu
+}
+
+// cause is why there is no room.
+type cause int
+
+const (
+	belowReserve cause = iota // less is free than must be
+	noJournal                 // the journal could not make its next file
+	noSettling                // what is in the journal could not be settled
+	causes
+)
+
+var causeTexts = [causes]string{
+	belowReserve: "less is free than what has to settle and disk.reserve.bytes",
+	noJournal:    "no room for the next journal file",
+	noSettling:   "no room to settle what is in the journal",
 }
 
 func newSpace(fs disk.FS, reserve int64, unsettled func() int64, log *slog.Logger) *space {
@@ -41,31 +59,41 @@ func newSpace(fs disk.FS, reserve int64, unsettled func() int64, log *slog.Logge
 
 // Full is asked for every produced batch.
 func (s *space) Full() bool {
-	if now := int64(time.Since(s.start)); now-s.looked.Load() >= int64(spaceEvery) || s.looked.Load() == 0 {
-		s.look(now)
+	now := int64(time.Since(s.start))
+	if last := s.looked.Load(); last == 0 || now-last >= int64(spaceEvery) {
+		s.lookAt(now)
 	}
-	return s.full.Load() || s.noRoom.Load()
+	return s.full.Load()
 }
 
-func (s *space) look(now int64) {
-	if !s.mu.TryLock() {
+func (s *space) lookAt(now int64) {
+	if !s.look.TryLock() {
 		return
 	}
-	defer s.mu.Unlock()
+	defer s.look.Unlock()
 	s.looked.Store(max(now, 1))
 	room, err := s.fs.Space()
 	if err != nil {
 		return // the journal will meet the same disk, and says so
 	}
 	needed := s.keep(room) + s.unsettled()
-	full := int64(room.Free) < needed
-	if full == s.full.Swap(full) {
-		return
-	}
-	if full {
-		s.log.Error("disk nearly full: produce is refused until there is room; everything else goes on", "free", room.Free, "needed", needed)
-	} else {
-		s.log.Info("there is room on the disk again: produce goes on", "free", room.Free)
+	s.tell(belowReserve, int64(room.Free) < needed, "free", room.Free, "needed", needed)
+}
+
+// tell notes a cause that begins or ends. The first to begin and the last to
+// end are told.
+func (s *space) tell(c cause, on bool, details ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.causes != [causes]bool{}
+	s.causes[c] = on
+	full := s.causes != [causes]bool{}
+	s.full.Store(full)
+	switch {
+	case full && !before:
+		s.log.Error("disk nearly full: produce is refused until there is room; everything else goes on", append([]any{"why", causeTexts[c]}, details...)...)
+	case before && !full:
+		s.log.Info("there is room on the disk again: produce goes on", details...)
 	}
 }
 
@@ -76,14 +104,6 @@ func (s *space) keep(room disk.Space) int64 {
 	return min(reserveMax, int64(room.Total/reserveShare))
 }
 
-// journalNoRoom is told by the journal.
-func (s *space) journalNoRoom(none bool) {
-	if s.noRoom.Swap(none) == none {
-		return
-	}
-	if none {
-		s.log.Error("no room for the next journal file: produce is refused until there is")
-	} else {
-		s.log.Info("the journal has room again")
-	}
-}
+// journalNoRoom is told by the journal, settleNoRoom by who settles.
+func (s *space) journalNoRoom(none bool) { s.tell(noJournal, none) }
+func (s *space) settleNoRoom(none bool)  { s.tell(noSettling, none) }

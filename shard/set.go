@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"milena/storage/journal"
+	"milena/storage/segment"
 )
 
 // Set is all logs of an instance, numbered from 0.
@@ -218,7 +219,7 @@ func (s *Set) Run(ctx context.Context, every time.Duration, settle func(context.
 			timer.Reset(every)
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, journal.ErrNoRoom):
+		case errors.Is(err, journal.ErrNoRoom), errors.Is(err, segment.ErrNoRoom):
 			timer.Reset(noRoomRetry)
 		default:
 			return err

@@ -11,6 +11,9 @@ var (
 	ErrExist    = errors.New("file exists")
 	ErrNoSpace  = errors.New("no space left on the disk")
 	ErrLocked   = errors.New("in use by another process")
+	// ErrSync comes with whatever else a failed sync says, ErrNoSpace too: what
+	// was written before may be gone, and a second sync would not tell.
+	ErrSync = errors.New("what was written may not be on the disk")
 )
 
 // FS is the file calls that engines make. Names are slash-separated and

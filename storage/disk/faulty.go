@@ -41,7 +41,11 @@ func (f *Faulty) call(c Call) error {
 	f.count++
 	c.Number = f.count
 	f.mu.Unlock()
-	if err := f.Hook(c); err != nil {
+	err := f.Hook(c)
+	switch {
+	case err != nil && (c.Op == "sync" || c.Op == "syncdir"):
+		return fmt.Errorf("%s %s: %w", c.Op, c.Name, unsynced(err))
+	case err != nil:
 		return fmt.Errorf("%s %s: %w", c.Op, c.Name, mapped(err))
 	}
 	return nil

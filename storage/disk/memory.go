@@ -24,6 +24,7 @@ type Memory struct {
 	order []change          // changes of names that are not durable yet, oldest first
 	locks map[string]bool
 	space Space
+	size  int64 // bytes that all files may have; 0: no limit
 }
 
 type inode struct {
@@ -93,12 +94,36 @@ func (m *Memory) SetSpace(s Space) {
 	m.space = s
 }
 
+// SetSize says how many bytes all files may have from now on; 0: as many as
+// they like. A write that does not fit writes what does, and fails.
+func (m *Memory) SetSize(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.size = bytes
+}
+
+// fits gives how much of a write of n bytes there is room for. Under mu.
+func (m *Memory) fits(node *inode, at int64, n int) int {
+	grows := at + int64(n) - int64(len(node.data))
+	if m.size == 0 || grows <= 0 {
+		return n
+	}
+	used := int64(0)
+	for _, other := range m.names {
+		if other != nil {
+			used += int64(len(other.data))
+		}
+	}
+	return int(max(int64(n)-max(grows-max(m.size-used, 0), 0), 0))
+}
+
 // Crash gives the disk after a power cut now, by the seed. This one goes on.
 func (m *Memory) Crash(seed uint64) *Memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	coin := rand.New(rand.NewPCG(seed, 0x6d696c656e61))
 	after := NewMemory()
+	after.size = m.size
 	names := maps.Clone(m.safe)
 	lost := make(map[string]bool) // directories in which a change was lost keep none after it
 	for _, c := range m.order {
@@ -376,11 +401,15 @@ func (f *memoryFile) WriteAt(b []byte, at int64) (int, error) {
 	}
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	f.node.data = put(f.node.data, b, at)
+	n := f.disk.fits(f.node, at, len(b))
+	f.node.data = put(f.node.data, b[:n], at)
 	if f.direct {
-		f.node.safe = put(f.node.safe, b, at)
+		f.node.safe = put(f.node.safe, b[:n], at)
 	}
-	return len(b), nil
+	if n < len(b) {
+		return n, fmt.Errorf("write %s: %w", f.name, ErrNoSpace)
+	}
+	return n, nil
 }
 
 func put(data, b []byte, at int64) []byte {

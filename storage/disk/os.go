@@ -117,7 +117,15 @@ func (f *osFS) SyncDir(dir string) error {
 	if err != nil {
 		return mapped(err)
 	}
-	return mapped(errors.Join(d.Sync(), d.Close()))
+	return unsynced(errors.Join(d.Sync(), d.Close()))
+}
+
+// unsynced is mapped for the error of a sync.
+func unsynced(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrSync, mapped(err))
 }
 
 func (f *osFS) Lock(name string) (io.Closer, error) {
@@ -158,7 +166,7 @@ func (f *osFile) WriteAt(b []byte, at int64) (int, error) {
 }
 
 func (f *osFile) Truncate(size int64) error { return mapped(f.File.Truncate(size)) }
-func (f *osFile) Sync() error               { return mapped(f.File.Sync()) }
+func (f *osFile) Sync() error               { return unsynced(f.File.Sync()) }
 
 func (f *osFile) Size() (int64, error) {
 	info, err := f.Stat()

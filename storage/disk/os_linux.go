@@ -21,7 +21,7 @@ func (f *osFile) Datasync() error {
 			continue
 		}
 		if err != nil {
-			return mapped(&os.PathError{Op: "fdatasync", Path: f.Name(), Err: err})
+			return unsynced(&os.PathError{Op: "fdatasync", Path: f.Name(), Err: err})
 		}
 		return nil
 	}
@@ -33,7 +33,7 @@ func (f *osFile) StartWriteback(at, length int64) error {
 		return nil // only a hint
 	}
 	if err != nil {
-		return mapped(&os.PathError{Op: "sync_file_range", Path: f.Name(), Err: err})
+		return unsynced(&os.PathError{Op: "sync_file_range", Path: f.Name(), Err: err})
 	}
 	return nil
 }

@@ -127,4 +127,7 @@ type Stats struct {
 var (
 	ErrCorrupt = errors.New("segment: a batch fails its checks")
 	ErrUnknown = errors.New("segment: no such partition")
+	// ErrNoRoom: the disk has no room for what is to settle. Nothing is broken:
+	// the same batches may be settled again, now or when there is room.
+	ErrNoRoom = errors.New("segment: no room to settle")
 )

@@ -290,6 +290,36 @@ func TestNoRoomForTheNextFileWaitsAndGoesOn(t *testing.T) {
 	}
 }
 
+// Where a whole file does not fit, a small one does: entries go on, and those
+// who produce hear that there is no room until a whole one fits.
+func TestASmallFileServesWhileAWholeOneHasNoRoom(t *testing.T) {
+	memory := disk.NewMemory()
+	o := tiny()
+	o.FileBytes, o.FirstBytes, o.MaxLive = 1<<20, 128<<10, 16<<20
+	told := make(chan bool, 8)
+	o.NoRoom = func(none bool) { told <- none }
+	memory.SetSpace(disk.Space{Free: 512 << 10, Total: 1 << 30})
+	j := open(t, memory, o)
+	w := &journaltest.Writer{}
+	for n := range 40 {
+		if got := journaltest.Append(t, j, w.Next(strings.Repeat("x", 8000))); got[0] != journal.OK {
+			t.Fatalf("entry %d: %v", n, got)
+		}
+	}
+	if none := <-told; !none {
+		t.Fatal("told that there is room while there is none")
+	}
+	memory.SetSpace(disk.Space{Free: 1 << 30, Total: 1 << 30})
+	select {
+	case none := <-told:
+		if none {
+			t.Fatal("told twice that there is no room")
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("nobody was told that there is room again")
+	}
+}
+
 // A flipped byte below the durable end stops the log that it hit, and no other.
 func TestDamageStopsTheLogItHit(t *testing.T) {
 	memory := disk.NewMemory()

@@ -99,6 +99,7 @@ type Journal struct {
 	files    uint64 // number of the newest life
 	making   bool
 	noRoom   bool
+	asked    int // Saves that are still wanted because there was no room
 	broken   error
 	closed   bool
 	since    int64 // bytes since the last Save

@@ -56,6 +56,7 @@ func Open(fs disk.FS, dir string, o Options) (*Journal, error) {
 	go j.buildAhead()
 	go j.tell()
 	j.mu.Lock()
+	j.recycle() // what was free before needs no new file: the disk may be full
 	if len(j.free) == 0 {
 		j.makeFile()
 	}

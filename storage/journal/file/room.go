@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"time"
 
 	"milena/storage/disk"
@@ -11,8 +12,10 @@ import (
 
 const zeroBytes = 1 << 20 // written at a time when a file is filled
 
-// makeFile makes another file in the background, if the limit allows. Call it
-// under the lock.
+// makeFile makes another file in the background, if the limit allows. Where the
+// disk has no room for it and no other file is left, it makes a small one, so
+// that a topic can be deleted; produce is refused until there is room for a
+// whole one. Call it under the lock.
 func (j *Journal) makeFile() {
 	size := j.o.FileBytes
 	if j.made == 0 {
@@ -22,25 +25,34 @@ func (j *Journal) makeFile() {
 		return
 	}
 	j.making = true
+	small := len(j.free) == 0 // nothing is left to write to: what is no produce must go on
 	j.slots++
 	name := path.Join(j.dir, fmt.Sprintf("%02d.journal", j.slots))
 	j.done.Add(1)
 	go func() {
 		defer j.done.Done()
 		s, err := j.fillFile(name, size)
+		none := errors.Is(err, disk.ErrNoSpace)
+		if none && small {
+			s, err = j.fillFile(name, j.o.FirstBytes)
+		}
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		j.making = false
-		j.haveRoom(err)
+		if none || err == nil {
+			j.haveRoom(!none)
+		}
 		switch {
 		case err == nil:
-			j.made += size
+			j.made += s.size
 			j.free = append(j.free, s)
 		case errors.Is(err, disk.ErrNoSpace):
 			j.slots--
-			j.timer = time.AfterFunc(roomRetry, j.tryAgain)
 		default:
 			j.breakDown(fmt.Errorf("make journal file %s: %w", name, err))
+		}
+		if none && j.broken == nil {
+			j.timer = time.AfterFunc(roomRetry, j.tryAgain)
 		}
 		j.work.Signal()
 	}()
@@ -52,23 +64,33 @@ func (j *Journal) tryAgain() {
 	defer j.mu.Unlock()
 	j.timer = nil
 	j.work.Signal()
-	if len(j.free) == 0 {
+	whole := slices.ContainsFunc(j.free, func(s *slot) bool { return s.size >= j.o.FileBytes })
+	if whole || j.made+j.o.FileBytes > j.o.MaxLive { // recycled, or not for want of room
+		j.haveRoom(true)
+	}
+	if len(j.free) == 0 || j.noRoom {
 		j.makeFile()
 	}
 }
 
 // haveRoom tells when room for files runs out, and when it is back.
-func (j *Journal) haveRoom(err error) {
-	none := errors.Is(err, disk.ErrNoSpace)
-	if none == j.noRoom || err != nil && !none {
+func (j *Journal) haveRoom(some bool) {
+	if some != j.noRoom {
 		return
 	}
-	j.noRoom = none
-	go j.o.NoRoom(none)
+	j.noRoom = !some
+	if !some {
+		j.asked = snapshotsKept // after so many Saves all that can be recycled is
+		j.want()
+	}
+	go j.o.NoRoom(!some)
 }
 
 // fillFile makes a file of zeros, durable with its name.
 func (j *Journal) fillFile(name string, size int64) (_ *slot, err error) {
+	if room, err := j.fs.Space(); err == nil && room.Free < uint64(size) {
+		return nil, fmt.Errorf("%w: %d bytes are free", disk.ErrNoSpace, room.Free) // filling up what is left helps nobody
+	}
 	flag := disk.Write | disk.Create
 	if j.direct {
 		flag |= disk.Direct

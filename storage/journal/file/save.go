@@ -80,6 +80,9 @@ func (j *Journal) Save(_ context.Context, snapshots []journal.Snapshot) error {
 	if j.cur != nil {
 		j.recycle()
 	}
+	if j.asked--; j.asked > 0 {
+		j.want()
+	}
 	j.mu.Unlock()
 	j.work.Signal()
 	return nil

@@ -34,6 +34,11 @@
 // that nobody knows. What is forgotten is first named by a .start file, so that
 // a settled point in a forgotten segment is not taken for damage.
 //
+// A write that finds no room leaves a segment as it was, and may be tried again
+// (segment.ErrNoRoom). An index without room is made when there is some. Any
+// other failed write, and any failed sync, ends writing for good: also one that
+// found no room, for then the system has dropped what it could not write.
+//
 // What holds always: a file that was written is never closed unsynced, and a
 // failed sync is never tried again; a file is removed when its last reader is
 // done, and shrinks in steps, for one big unlink holds up the journal; an index

@@ -69,15 +69,24 @@ func (p *part) settle(batches []segment.Batch) error {
 	defer p.writing.Unlock()
 	g, err := p.active(batches)
 	if err != nil {
-		return err
+		return roomless(err)
 	}
 	if err := p.write(g, batches); err != nil {
 		if g.fresh && g.length == 0 {
 			p.store.files.whenUnused(g, func() {}) // it is in no list; the next try makes it anew
 		}
-		return fmt.Errorf("settle %s: %w", g.name(".log"), err)
+		return fmt.Errorf("settle %s: %w", g.name(".log"), roomless(err))
 	}
 	return nil
+}
+
+// roomless names a write that found no room, which may be tried again. A sync
+// that found none may not: what it should have written is gone from the cache.
+func roomless(err error) error {
+	if errors.Is(err, disk.ErrNoSpace) && !errors.Is(err, disk.ErrSync) {
+		return fmt.Errorf("%w: %w", segment.ErrNoRoom, err)
+	}
+	return err
 }
 
 // active gives the segment that is written, and makes one if there is none.
@@ -122,7 +131,7 @@ func (p *part) write(g *seg, batches []segment.Batch) error {
 		bufs[i] = b.Bytes
 	}
 	if err := h.file.WriteVec(bufs, g.length); err != nil {
-		return err
+		return errors.Join(err, p.undo(g, h))
 	}
 	if err := h.wrote(); err != nil {
 		return err
@@ -133,6 +142,18 @@ func (p *part) write(g *seg, batches []segment.Batch) error {
 			return h.lose(err)
 		}
 		g.pushed = g.length
+	}
+	return nil
+}
+
+// undo cuts off what a failed write left behind: a segment that is sealed next
+// is as long as its file.
+func (p *part) undo(g *seg, h *openFile) error {
+	if err := h.file.Truncate(g.length); err != nil {
+		return h.lose(fmt.Errorf("%w: %w", disk.ErrSync, err))
+	}
+	if g.length > 0 {
+		p.store.markDirty(g) // or a power cut brings the bytes back
 	}
 	return nil
 }
@@ -244,7 +265,12 @@ func (p *part) seal() error {
 	view.seg.sealed, view.seg.max, view.seg.told = true, whole.max, true
 	view.seg.index = index{} // from now on it is the file's, while that is open
 	p.mu.Unlock()
-	return writeIndex(p.store.fs, view.seg.name(".index"), whole.entries, view.tail(whole.max))
+	err = writeIndex(p.store.fs, view.seg.name(".index"), whole.entries, view.tail(whole.max))
+	if errors.Is(err, disk.ErrNoSpace) {
+		p.store.o.Log.Warn("no room to write an index; it will be made again", "segment", view.seg.name(".log"), "err", err)
+		return nil
+	}
+	return err
 }
 
 // forget removes the sealed segments below an offset: first it is written down

@@ -72,7 +72,8 @@ func Open(fs disk.FS, dir string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if err := fs.MakeDir(dir); err != nil {
+	// What is dropped is moved aside first, also on a disk that is full by then.
+	if err := fs.MakeDir(path.Join(dir, removedDir)); err != nil {
 		return nil, err
 	}
 	s := &Store{fs: fs, dir: dir, o: o, parts: make(map[key]*part), dirty: make(map[*seg]bool)}
