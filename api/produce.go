@@ -38,6 +38,10 @@ const (
 	produceWaitMax = 5 * time.Minute
 )
 
+// produceStopWait is how long a Produce still waits when the broker stops, so
+// that who is there hears what became of it. It lies within the time of a stop.
+const produceStopWait = 5 * time.Second
+
 const produceParts = 100_000 // partitions of one request
 
 // What the pool keeps of a request.
@@ -305,8 +309,8 @@ func (p *produced) answered() {
 	}
 }
 
-// wait says whether every batch has its answer. It gives up when the client is
-// gone, or when its time is over.
+// wait says whether every batch has its answer. It gives up when its time is
+// over; soon, when the client is gone or the broker stops.
 func (p *produced) wait(ctx context.Context) bool {
 	select {
 	case <-p.done:
@@ -320,9 +324,16 @@ func (p *produced) wait(ctx context.Context) bool {
 	case <-p.done:
 		return true
 	case <-p.timer.C:
+		return false
 	case <-gone:
 	}
-	return false
+	p.timer.Reset(min(p.timeout, produceStopWait))
+	select {
+	case <-p.done:
+		return true
+	case <-p.timer.C:
+		return false
+	}
 }
 
 // finish answers. What has no answer in time is told as such, and this state is

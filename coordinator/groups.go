@@ -199,7 +199,8 @@ func (one *group) ask(ctx context.Context, c command) (any, error) {
 		return r.Value, r.Err
 	case <-ctx.Done():
 		one.abandon(ticket)
-		return nil, ctx.Err()
+		// Who still hears it is told by a broker that stops, and looks for another.
+		return nil, fmt.Errorf("%w: %w", kerr.NotCoordinator, ctx.Err())
 	case <-one.shard.groups.stopped:
 		one.abandon(ticket)
 		return nil, kerr.NotCoordinator

@@ -538,3 +538,26 @@ func TestTransactionalRequestsAreRefusedAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A client may take other errors for the end of everything.
+func TestAMemberThatWaitsIsSentElsewhereWhenTheBrokerStops(t *testing.T) {
+	s := start(t, Options{Memory: true, Config: configure(t, t.TempDir(), "group.initial.rebalance.delay.ms", "60000")})
+	c := call(t, s, "PLAINTEXT")
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.Group, req.SessionTimeoutMillis, req.RebalanceTimeoutMillis, req.ProtocolType = "g", 60_000, 60_000, "consumer"
+	protocol := kmsg.NewJoinGroupRequestProtocol()
+	protocol.Name = "range"
+	req.Protocols = append(req.Protocols, protocol)
+	go func() {
+		groups := call(t, s, "PLAINTEXT")
+		list := kmsg.NewPtrListGroupsRequest()
+		for len(groups.mustAsk(list, 4).(*kmsg.ListGroupsResponse).Groups) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		s.wire.Shutdown(t.Context()) //nolint:errcheck // Stop tells
+	}()
+	if resp := c.ask(req, 3).(*kmsg.JoinGroupResponse); resp.ErrorCode != kerr.NotCoordinator.Code {
+		t.Errorf("answered %v", kerr.ErrorForCode(resp.ErrorCode))
+	}
+	stop(t, s)
+}
