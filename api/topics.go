@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -82,15 +84,25 @@ func (h *Handlers) refuseTopic(out *kmsg.CreateTopicsResponseTopic, err error) {
 func (h *Handlers) describeMade(out *kmsg.CreateTopicsResponseTopic, t *cluster.Topic, validated bool) {
 	if !validated {
 		out.TopicID = t.ID
+		h.noteMade(t)
 	}
 	out.NumPartitions, out.ReplicationFactor = t.Partitions, 1
-	if t.Replication > 1 {
-		h.Log.Info("a topic asked for more replicas than the one that is kept", "topic", t.Name, "asked", t.Replication)
-	}
 	for _, e := range h.Configs.DescribeTopic(t.Configs) {
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
 		c.Name, c.Value, c.ReadOnly, c.Source, c.IsSensitive = e.Name, e.Value, e.ReadOnly, int8(e.Source), e.Sensitive
 		out.Configs = append(out.Configs, c)
+	}
+}
+
+// noteMade writes into the log what a topic asked for and does not get.
+func (h *Handlers) noteMade(t *cluster.Topic) {
+	if t.Replication > 1 {
+		h.Log.Info("a topic asked for more replicas than the one that is kept", "topic", t.Name, "asked", t.Replication)
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Configs)) {
+		if note := config.TopicNote(name, t.Configs[name]); note != "" {
+			h.Log.Info("a topic set a configuration", "topic", t.Name, "key", name, "value", t.Configs[name], "note", note)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -50,6 +51,21 @@ type Key struct {
 	Fixed       bool   // Kafka, too, takes it only at start
 	Doc         string // what it does
 	Why         string // why it has no effect, or why a value is refused
+}
+
+// TopicNote is what a person should know of a topic that sets a key; empty:
+// nothing.
+func TopicNote(name, value string) string {
+	k := TopicKey(name)
+	switch {
+	case k == nil || value == k.Default:
+		return ""
+	case k.Effect == Stored || k.Effect == Needless:
+		return k.Effect.String() + ": " + k.Why
+	case name == "cleanup.policy" && slices.Contains(splitList(value), "compact"):
+		return k.Why
+	}
+	return ""
 }
 
 // Sensitive values are never shown.
