@@ -94,15 +94,10 @@ func (c *Cluster) change(ctx context.Context, decide func(*cluster.Cluster) []ma
 		return ctx.Err()
 	}
 	for {
-		entry := &clusterEntry{cluster: c, answered: make(chan error, 1)}
-		c.log.Lock()
-		entry.facts = decide(c.state)
-		if len(entry.facts) == 0 {
-			c.log.Unlock()
+		entry := c.queue(decide)
+		if entry == nil {
 			return nil
 		}
-		c.log.Append([][]byte{fact.AppendCluster(nil, entry.facts)}, entry)
-		c.log.Unlock()
 		switch err := <-entry.answered; {
 		case err == nil:
 			return nil
@@ -110,6 +105,20 @@ func (c *Cluster) change(ctx context.Context, decide func(*cluster.Cluster) []ma
 			return fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
 		}
 	}
+}
+
+// queue decides, and appends what was; nil if there is nothing to. A decision
+// that panics leaves no lock behind.
+func (c *Cluster) queue(decide func(*cluster.Cluster) []machine.Fact) *clusterEntry {
+	c.log.Lock()
+	defer c.log.Unlock()
+	facts := decide(c.state)
+	if len(facts) == 0 {
+		return nil
+	}
+	entry := &clusterEntry{cluster: c, facts: facts, answered: make(chan error, 1)}
+	c.log.Append([][]byte{fact.AppendCluster(nil, facts)}, entry)
+	return entry
 }
 
 // clusterEntry is the one entry under way.

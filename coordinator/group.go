@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -30,7 +31,7 @@ type group struct {
 
 	mu      sync.Mutex // a leaf below the log's lock
 	machine *classic.Group
-	mailbox []func(now time.Time, to machine.Ticket) machine.Decision
+	mailbox []command
 	tickets []machine.Ticket // of the mailbox, in its order
 	busy    bool             // somebody empties the mailbox
 	waiting map[machine.Ticket]chan machine.Reply
@@ -56,6 +57,9 @@ func (one *group) ask(ctx context.Context, c command) (any, error) {
 	one.mu.Unlock()
 	select {
 	case r := <-answered:
+		if p, fell := r.Err.(panicked); fell {
+			panic(p)
+		}
 		return r.Value, r.Err
 	case <-ctx.Done():
 		one.abandon(ticket)
@@ -76,7 +80,7 @@ func (one *group) abandon(ticket machine.Ticket) {
 
 // put adds to the mailbox, and sees to it that somebody empties it. Under one.mu.
 func (one *group) put(c command, ticket machine.Ticket) {
-	one.mailbox = append(one.mailbox, func(now time.Time, to machine.Ticket) machine.Decision { return c(one.machine, now, to) })
+	one.mailbox = append(one.mailbox, c)
 	one.tickets = append(one.tickets, ticket)
 	if !one.busy {
 		one.busy = true
@@ -88,9 +92,12 @@ func (one *group) put(c command, ticket machine.Ticket) {
 // waits. Under one.mu; it may let go of it.
 func (one *group) step() {
 	for len(one.mailbox) > 0 {
-		decide, ticket := one.mailbox[0], one.tickets[0]
+		c, ticket := one.mailbox[0], one.tickets[0]
 		one.mailbox, one.tickets = one.mailbox[1:], one.tickets[1:]
-		d := decide(one.shard.groups.o.Now(), ticket)
+		d := one.decide(c, ticket)
+		if one.gone {
+			return
+		}
 		if len(d.Record) > 0 {
 			go one.record(d)
 			return
@@ -101,6 +108,34 @@ func (one *group) step() {
 	one.arm()
 	one.leaveIfVacant()
 }
+
+// decide runs one command. If it panics, the group is out of service until the
+// next start, and the panic goes on where it was asked: it costs that one
+// connection, for no lock stays behind. Under one.mu.
+func (one *group) decide(c command, ticket machine.Ticket) machine.Decision {
+	defer func() {
+		if ticket == 0 {
+			return // the group's own: nobody could be told
+		}
+		if p := recover(); p != nil {
+			asked := one.waiting[ticket]
+			delete(one.waiting, ticket)
+			one.fail()
+			if asked != nil {
+				asked <- machine.Reply{Err: panicked{p, debug.Stack()}}
+			}
+		}
+	}()
+	return c(one.machine, one.shard.groups.o.Now(), ticket)
+}
+
+// panicked is a panic on its way to who asked.
+type panicked struct {
+	what  any
+	stack []byte
+}
+
+func (p panicked) Error() string { return fmt.Sprintf("%v\n%s", p.what, p.stack) }
 
 // record makes a decision's facts durable, then lets its actions out.
 func (one *group) record(d machine.Decision) {

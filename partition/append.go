@@ -83,19 +83,21 @@ func (p *part) Append(b []byte, lease Lease, how Append, done func(Appended)) {
 
 // decide takes the lock, and answers at once what needs no entry and no wait.
 func (w *pending) decide() {
+	if !w.queue() {
+		w.refuse()
+	}
+}
+
+// queue is order, where the log takes anything; a panic leaves no lock behind.
+func (w *pending) queue() (waits bool) {
 	l := w.part.shard.log
 	l.Lock()
+	defer l.Unlock()
 	if broken := l.Broken(); broken != nil {
-		l.Unlock()
 		w.answer.Err = fmt.Errorf("%w: %w", kerr.KafkaStorageError, broken)
-		w.refuse()
-		return
+		return false
 	}
-	waits := w.order()
-	l.Unlock()
-	if !waits {
-		w.refuse()
-	}
+	return w.order()
 }
 
 // order gives the batch its offset and queues its entry, or refuses it; false:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"milena/storage/journal"
 	"milena/storage/journal/memory"
 	"milena/storage/segment"
 	segmentmemory "milena/storage/segment/memory"
@@ -117,4 +118,23 @@ func TestBytesStayWhileTheySettleThoughTheirTopicIsDropped(t *testing.T) {
 	if lease.held.Load() != 0 {
 		t.Errorf("the frame is held %d times", lease.held.Load())
 	}
+}
+
+// panics is a journal that is broken in a way that nobody thought of.
+type panics struct{ journal.Journal }
+
+func (panics) Append([]journal.Entry, func([]journal.Outcome)) { panic("boom") }
+
+func TestAPanicLeavesNoLockBehind(t *testing.T) {
+	w := newWorld(t, panics{memory.New()}, segmentmemory.New(), nil)
+	func() {
+		defer func() { recover() }() //nolint:errcheck // it is ours
+		w.log().Append(one("v0", 0), nil, Append{Now: w.now, Version: 9}, func(Appended) {})
+		t.Error("it did not panic")
+	}()
+	l := w.log().(*part).shard.log
+	if !l.TryLock() {
+		t.Fatal("the shard's log stays locked")
+	}
+	l.Unlock()
 }
