@@ -127,15 +127,22 @@ func (g *Groups) Join(ctx context.Context, id string, join classic.Join) (classi
 	if id == "" {
 		return classic.Joined{}, kerr.InvalidGroupID
 	}
-	create := g.o.AutoCreate || g.known(id)
-	if !create {
-		return classic.Joined{}, fmt.Errorf("%w: group %q does not exist and auto.create.groups.enable is false", kerr.GroupAuthorizationFailed, id)
+	if err := g.mayAppear(id); err != nil {
+		return classic.Joined{}, err
 	}
 	v, err := g.ask(ctx, id, join.Member == "", func(m *classic.Group, now time.Time, to machine.Ticket) machine.Decision {
 		return m.Join(now, to, join)
 	})
 	joined, _ := v.(classic.Joined)
 	return joined, err
+}
+
+// mayAppear refuses a group that is not there where groups do not appear by use.
+func (g *Groups) mayAppear(id string) error {
+	if g.o.AutoCreate || g.known(id) {
+		return nil
+	}
+	return fmt.Errorf("%w: group %q does not exist and auto.create.groups.enable is false", kerr.GroupAuthorizationFailed, id)
 }
 
 func (g *Groups) known(id string) bool {
@@ -182,14 +189,17 @@ func (g *Groups) Leave(ctx context.Context, id string, leavers []classic.Leaver)
 
 // Commit is part of GroupService.
 func (g *Groups) Commit(ctx context.Context, id string, commit classic.Commit) error {
-	create := commit.Generation < 0 && (g.o.AutoCreate || g.known(id))
+	simple := commit.Generation < 0 // of who is in no group, and may be the group's first
+	if err := g.mayAppear(id); simple && err != nil {
+		return err
+	}
 	now := g.o.Now()
 	for i := range commit.Offsets {
 		if commit.Offsets[i].CommitTime.IsZero() {
 			commit.Offsets[i].CommitTime = now
 		}
 	}
-	_, err := g.ask(ctx, id, create, func(m *classic.Group, now time.Time, to machine.Ticket) machine.Decision {
+	_, err := g.ask(ctx, id, simple, func(m *classic.Group, now time.Time, to machine.Ticket) machine.Decision {
 		return m.Commit(now, to, commit)
 	})
 	return err
