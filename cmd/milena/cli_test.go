@@ -1,6 +1,8 @@
 package main
 
 import (
+	"archive/zip"
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -268,5 +271,19 @@ func TestAGroupThatDoesNotCommitReadsTheSameAgain(t *testing.T) {
 		if got := s.ok("consume", "greetings", "-g", "readers", "-o", "start", "-n", "1", "-X", "enable.auto.commit=false"); got != "a\n" {
 			t.Errorf("read %q", got)
 		}
+	}
+}
+
+func TestTheArchiveHoldsTheFilesOfToday(t *testing.T) {
+	content, err := zipOf([]clientFile{{"phy_ca.crt", []byte("an authority")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive, err := zip.NewReader(bytes.NewReader(content), int64(len(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := archive.File[0]; f.Name != "phy_ca.crt" || time.Since(f.Modified) > time.Hour {
+		t.Errorf("it holds %s of %v", f.Name, f.Modified)
 	}
 }

@@ -453,7 +453,7 @@ func zipOf(files []clientFile) ([]byte, error) {
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)
 	for _, f := range files {
-		entry, err := w.Create(f.name)
+		entry, err := w.CreateHeader(&zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: time.Now()})
 		if err != nil {
 			return nil, err
 		}

@@ -75,7 +75,7 @@ func connectionFlagsWith(c *console, cmd *cobra.Command, passwordFile string) *c
 	f.StringVar(&k.user, "user", "", "user to sign in as (environment: MILENA_USER)")
 	f.StringVar(&k.passwordFile, passwordFile, "", "file with that user's password (environment: MILENA_PASSWORD is the password)")
 	f.StringVar(&k.ca, "ca", "", "PEM file with the authority of the broker's certificate, phy_ca.crt")
-	f.StringVar(&k.data, "data", "", "data directory of an instance on this machine (default ./"+defaultData+")")
+	f.StringVar(&k.data, "data", "", "data directory of an instance on this machine (environment: MILENA_DATA; default ./"+defaultData+")")
 	f.StringArrayVarP(&k.properties, "property", "X", nil, "a Kafka client property, as sasl.mechanism=PLAIN")
 	f.StringVar(&k.configFile, "config", "", "a client.properties file")
 	f.BoolVar(&k.verbose, "verbose", false, "tell what happens on the connections")

@@ -67,7 +67,7 @@ the first superuser, whose password is printed once. Then: milena start.`,
 
 func (i *instance) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&i.data, "data", "", "data directory (log.dirs; default ./"+defaultData+")")
+	f.StringVar(&i.data, "data", "", "data directory (log.dirs; environment: MILENA_DATA; default ./"+defaultData+")")
 	f.BoolVar(&i.secure, "secure", false, "users and TLS")
 	f.BoolVar(&i.insecure, "insecure", false, "allow a listener beyond this machine without TLS and password")
 	f.StringVar(&i.admin, "admin", "admin", "name of the first superuser")
@@ -78,6 +78,9 @@ func (i *instance) flags(cmd *cobra.Command) {
 
 func (i *instance) run(ctx context.Context, cmd *cobra.Command, prepare bool) error {
 	given := config.Given{File: i.file, Env: i.c.environ}
+	if dir := i.c.env("MILENA_DATA"); dir != "" { // the client verbs' word for log.dirs, which beats it
+		given.Env = append([]string{"MILENA_LOG_DIRS=" + dir}, given.Env...)
+	}
 	for _, pair := range i.set {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {

@@ -55,3 +55,22 @@ func TestAKeyThatIsMisspeltIsWarnedOfWithTheNearest(t *testing.T) {
 	}
 	contains(t, r.err, "did you mean num.partitions?", "server.properties, line 1")
 }
+
+// One variable says to all verbs where an instance lies; flags and log.dirs beat it.
+func TestWhereTheDataLies(t *testing.T) {
+	named, other := file(t, "named", ""), file(t, "other", "") // no directories: each start fails and says which
+	tests := []struct {
+		want string
+		env  []string
+		args []string
+	}{
+		{named, []string{"MILENA_DATA=" + named}, nil},
+		{other, []string{"MILENA_DATA=" + named, "MILENA_LOG_DIRS=" + other}, nil},
+		{other, []string{"MILENA_DATA=" + named}, []string{"--data", other}},
+		{other, []string{"MILENA_DATA=" + named, "MILENA_LOG_DIRS=" + named}, []string{"-c", "log.dirs=" + other}},
+	}
+	for _, test := range tests {
+		r := shell{t: t, env: test.env}.milena(append([]string{"start"}, test.args...)...)
+		contains(t, r.err, "data directory "+test.want+":")
+	}
+}
