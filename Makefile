@@ -52,10 +52,10 @@ long-golden:
 long-mutants:
 	$(GO) test -tags e2e $(V) -count=1 -timeout 55m ./test/mutants
 
-# Real clients; kill -9 and power cuts, so many of each.
+# Real clients, each in every security mode; kill -9 and power cuts, so many of each.
 long-e2e:
 	scripts/install-test-tools
-	CYCLES=$(CYCLES) $(GO) test -tags e2e $(V) -count=1 -timeout 55m ./test/e2e
+	CYCLES=$(CYCLES) MATRIX=full $(GO) test -tags e2e $(V) -count=1 -timeout 55m ./test/e2e
 
 long-fuzz: fuzz
 

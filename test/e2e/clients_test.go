@@ -116,7 +116,7 @@ func TestFirstBytesOfSomethingElseGetOneLine(t *testing.T) {
 	}
 }
 
-func TestASecretIsInNoFileAndNoLine(t *testing.T) {
+func TestA10ASecretIsInNoFileAndNoLine(t *testing.T) {
 	i := secure(t)
 	must(t, "one\n", tool(t, "kcat"), "-b", i.addr["SASL_PLAINTEXT"], "-P", "-t", "t", "-X", "security.protocol=SASL_PLAINTEXT",
 		"-X", "sasl.mechanism=PLAIN", "-X", "sasl.username=admin", "-X", "sasl.password="+password)

@@ -88,6 +88,12 @@ func (o *output) String() string {
 	return o.buf.String()
 }
 
+func (o *output) Len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Len()
+}
+
 const password = "Sesame-2026"
 
 // start starts milena on free ports and waits until it is ready.

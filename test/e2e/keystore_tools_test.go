@@ -60,7 +60,7 @@ func fingerprint(t *testing.T, file string) string {
 }
 
 // OpenSSL's strict checks are those of Python from 3.13 on.
-func TestOpenSSLTakesTheCertificatesStrictly(t *testing.T) {
+func TestA11OpenSSLTakesTheCertificatesStrictly(t *testing.T) {
 	i, dir := clientFiles(t)
 	ca, server := filepath.Join(dir, "phy_ca.crt"), filepath.Join(i.dir, "tls", "server.crt")
 	says(t, "", []string{"openssl", "verify", "-x509_strict", "-CAfile", ca, ca}, ": OK")
@@ -71,7 +71,7 @@ func TestOpenSSLTakesTheCertificatesStrictly(t *testing.T) {
 		"CA:TRUE", "X509v3 Basic Constraints: critical", "X509v3 Key Usage: critical", "Certificate Sign", "X509v3 Subject Key Identifier", "X509v3 Authority Key Identifier")
 }
 
-func TestClientsSpeakTLS12And13AndNothingOlder(t *testing.T) {
+func TestA11ClientsSpeakTLS12And13AndNothingOlder(t *testing.T) {
 	i, dir := clientFiles(t)
 	ca, address := filepath.Join(dir, "phy_ca.crt"), i.addr["SASL_SSL"]
 	for flag, name := range map[string]string{"-tls1_2": "TLSv1.2", "-tls1_3": "TLSv1.3"} {
@@ -92,7 +92,7 @@ func TestClientsSpeakTLS12And13AndNothingOlder(t *testing.T) {
 	}
 }
 
-func TestPythonTakesTheCertificatesStrictly(t *testing.T) {
+func TestA11PythonTakesTheCertificatesStrictly(t *testing.T) {
 	i, dir := clientFiles(t)
 	_, port, err := net.SplitHostPort(i.addr["SASL_SSL"])
 	if err != nil {
@@ -110,7 +110,7 @@ for name in "localhost", "127.0.0.1", "::1":
 	says(t, program, []string{"py/bin/python", "-", filepath.Join(dir, "phy_ca.crt"), port}, "localhost TLSv1.3", "127.0.0.1 TLSv1.3", "::1 TLSv1.3")
 }
 
-func TestTruststoresHoldTheRoot(t *testing.T) {
+func TestA13TruststoresHoldTheRoot(t *testing.T) {
 	_, dir := clientFiles(t)
 	want := fingerprint(t, filepath.Join(dir, "phy_ca.crt"))
 	for file, kind := range map[string]string{"client.jks": "JKS", "client.p12": "PKCS12"} {

@@ -9,7 +9,7 @@ import (
 
 // The page's programs take what the broker offers: with one version allowed,
 // that one is spoken, and no other.
-func TestThePagesProgramsRunOverEveryTLSVersion(t *testing.T) {
+func TestA11ThePagesProgramsRunOverEveryTLSVersion(t *testing.T) {
 	for name, version := range map[string]uint16{"TLSv1.2": tls.VersionTLS12, "TLSv1.3": tls.VersionTLS13} {
 		t.Run(name, func(t *testing.T) {
 			i := secure(t, "-c", "listener.name.sasl_ssl.ssl.enabled.protocols="+name)

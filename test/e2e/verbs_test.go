@@ -10,7 +10,7 @@ import (
 )
 
 // The page's programs in Go: the same parameters, the same line.
-func TestProduceAndConsumePrintThePagesLine(t *testing.T) {
+func TestA28ProduceAndConsumePrintThePagesLine(t *testing.T) {
 	i := secure(t)
 	dir := i.certificate()
 	file := filepath.Join(dir, "password")
@@ -23,7 +23,7 @@ func TestProduceAndConsumePrintThePagesLine(t *testing.T) {
 	}
 }
 
-func TestACreatedUserSignsInAtOnceAndNotAfterItIsDeleted(t *testing.T) {
+func TestA09ACreatedUserSignsInAtOnceAndNotAfterItIsDeleted(t *testing.T) {
 	i := secure(t)
 	dir := i.certificate()
 	admin, alice := filepath.Join(dir, "admin.pw"), filepath.Join(dir, "alice.pw")
@@ -51,7 +51,7 @@ func TestACreatedUserSignsInAtOnceAndNotAfterItIsDeleted(t *testing.T) {
 	}
 }
 
-func TestConnectWritesWhatClientsNeed(t *testing.T) {
+func TestA02ConnectWritesWhatClientsNeed(t *testing.T) {
 	i := secure(t)
 	dir := t.TempDir()
 	for _, state := range []string{"running", "stopped"} {
