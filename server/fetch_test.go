@@ -1,72 +1,93 @@
 package server
 
 import (
-	"context"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// fetchFrom is a Fetch of the topic's only partition.
-func fetchFrom(topic string, offset int64, minBytes int32, wait time.Duration) *kmsg.FetchRequest {
+// polled asks for a topic's records, and gives how many bytes came, how long it
+// took and what was wrong.
+func (c *caller) polled(topic string, from int64, wait time.Duration, minBytes int32) (bytes int, took time.Duration, code int16) {
+	c.t.Helper()
 	req := kmsg.NewPtrFetchRequest()
-	req.MinBytes, req.MaxBytes, req.MaxWaitMillis = minBytes, 1<<20, int32(wait.Milliseconds())
-	one, part := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
-	part.FetchOffset, part.PartitionMaxBytes = offset, 1<<20
-	one.Topic, one.Partitions = topic, append(one.Partitions, part)
-	req.Topics = append(req.Topics, one)
-	return req
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(wait.Milliseconds()), minBytes, 1<<20
+	if topic != "" {
+		one := kmsg.NewFetchRequestTopicPartition()
+		one.PartitionMaxBytes, one.FetchOffset, one.CurrentLeaderEpoch = 1<<20, from, -1
+		t := kmsg.NewFetchRequestTopic()
+		t.Topic, t.Partitions = topic, append(t.Partitions, one)
+		req.Topics = append(req.Topics, t)
+	}
+	began := time.Now()
+	resp := c.ask(req, 12).(*kmsg.FetchResponse)
+	took = time.Since(began)
+	for _, t := range resp.Topics {
+		bytes += len(t.Partitions[0].RecordBatches)
+		code = t.Partitions[0].ErrorCode
+	}
+	return bytes, took, code
 }
 
-// A Fetch is answered when there are min_bytes, else when its time is over, with
-// what there is.
+// A long poll ends when there is enough, when its time is over, or at once where
+// nothing is worth waiting for; never before.
 func TestAFetchWaitsForMinBytesOrItsTime(t *testing.T) {
-	s := start(t, Options{Config: configure(t, t.TempDir()), Memory: true})
+	s := start(t, Options{Memory: true, Config: configure(t, t.TempDir())})
 	defer stop(t, s)
-	names := kversion.Stable()
-	names.SetMaxKeyVersion(int16(kmsg.Fetch), 12) // the last that names topics by their names
-	c := client(t, s, kgo.MaxVersions(names), kgo.DefaultProduceTopic("orders"))
-	put := func() {
-		t.Helper()
-		if err := c.ProduceSync(within(t, 60*time.Second), kgo.StringRecord("v")).FirstErr(); err != nil {
-			t.Fatal(err)
+	c, producer := call(t, s, "PLAINTEXT"), call(t, s, "PLAINTEXT")
+	made := c.createTopic("orders", 7).Topics[0]
+	producer.topic.Topic, producer.topic.TopicID = &made.Topic, made.TopicID
+	producer.produce(9)
+	const (
+		never = 10 * time.Minute // longer than this test may take
+		short = 300 * time.Millisecond
+	)
+	one, _, _ := c.polled("orders", 0, never, 1) // what is there is given at once
+	if one == 0 {
+		t.Fatal("nothing was fetched")
+	}
+	for name, tt := range map[string]struct {
+		topic    string
+		from     int64
+		minBytes int32
+		code     int16
+	}{
+		"no partition":         {"", 0, 1, 0},
+		"nothing is asked for": {"orders", 1, 0, 0},
+		"no such topic":        {"nobody's", 0, 1, kerr.UnknownTopicOrPartition.Code},
+		"beyond the end":       {"orders", 2, 1, kerr.OffsetOutOfRange.Code},
+	} {
+		if bytes, _, code := c.polled(tt.topic, tt.from, never, tt.minBytes); bytes != 0 || code != tt.code {
+			t.Errorf("%s: %d bytes, %v", name, bytes, kerr.ErrorForCode(code))
 		}
 	}
-	put()
-
-	const wait = time.Second
-	began := time.Now()
-	resp, err := fetchFrom("orders", 0, 1<<19, wait).RequestWith(context.Background(), c)
-	if err != nil {
-		t.Fatal(err)
+	if bytes, took, code := c.polled("orders", 1, short, 1); bytes != 0 || took < short || code != 0 {
+		t.Errorf("an empty poll of %v: %d bytes after %v, %v", short, bytes, took, kerr.ErrorForCode(code))
 	}
-	if took := time.Since(began); took < wait {
-		t.Errorf("answered after %v, though there was less than min_bytes", took)
-	}
-	if p := resp.Topics[0].Partitions[0]; p.ErrorCode != 0 || len(p.RecordBatches) == 0 {
-		t.Errorf("when its time was over it got error %d and %d bytes", p.ErrorCode, len(p.RecordBatches))
+	if bytes, took, _ := c.polled("orders", 0, short, int32(one)+1); bytes != one || took < short {
+		t.Errorf("a poll for more than there is: %d bytes after %v", bytes, took)
 	}
 
-	answered := make(chan int, 1)
+	enough := make(chan int)
 	go func() {
-		resp, err := fetchFrom("orders", 1, 1, 5*time.Minute).RequestWith(context.Background(), c)
-		if err != nil {
-			t.Error(err)
-			answered <- 0
-			return
-		}
-		answered <- len(resp.Topics[0].Partitions[0].RecordBatches)
+		bytes, _, _ := c.polled("orders", 1, never, int32(2*one))
+		enough <- bytes
 	}()
-	put()
+	producer.produce(9)
 	select {
-	case n := <-answered:
-		if n == 0 {
-			t.Error("it was answered with nothing, though a record came")
+	case bytes := <-enough:
+		t.Fatalf("a poll for two batches ended with %d bytes", bytes)
+	case <-time.After(short):
+	}
+	producer.produce(9)
+	select {
+	case bytes := <-enough:
+		if bytes != 2*one {
+			t.Errorf("a poll for two batches gave %d bytes, each has %d", bytes, one)
 		}
-	case <-time.After(60 * time.Second):
-		t.Error("not answered within a minute after a record came")
+	case <-time.After(callTime):
+		t.Fatal("nobody woke it")
 	}
 }

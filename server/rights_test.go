@@ -52,7 +52,7 @@ func makeUser(t *testing.T, c *kgo.Client, name string) error {
 	return nil
 }
 
-func TestWhoAdministersUsers(t *testing.T) {
+func TestOnlyTheSuperuserAdministersUsers(t *testing.T) {
 	both := "PLAINTEXT://127.0.0.1:0,SASL_PLAINTEXT://127.0.0.1:0"
 	for name, tt := range map[string]struct {
 		secure     bool
