@@ -107,29 +107,39 @@ func (s *Server) madeUpKey() ([]byte, error) {
 }
 
 // certificateNames are the names and addresses that clients may use: those
-// advertised, those bound, this machine's.
+// advertised, those to be bound and those that are, this machine's.
 func (s *Server) certificateNames() []string {
 	var names []string
 	if host, err := os.Hostname(); err == nil {
 		names = append(names, host)
 	}
-	for _, l := range s.sockets {
+	for _, l := range s.configured {
 		if l.Advertised != nil {
 			names = append(names, l.Advertised.Host)
 		}
-		host, _, err := net.SplitHostPort(l.Socket.Addr().String())
-		if err == nil && !net.ParseIP(host).IsUnspecified() {
+		if ip := net.ParseIP(l.Host); l.Host == "" || ip != nil && ip.IsUnspecified() {
+			names = append(names, machineAddresses()...)
+		} else {
+			names = append(names, l.Host)
+		}
+	}
+	for _, l := range s.sockets { // a name may have become an address
+		if host, _, err := net.SplitHostPort(l.Socket.Addr().String()); err == nil && !net.ParseIP(host).IsUnspecified() {
 			names = append(names, host)
-			continue
 		}
-		addresses, err := net.InterfaceAddrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addresses {
-			if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLinkLocalUnicast() {
-				names = append(names, ip.IP.String())
-			}
+	}
+	return names
+}
+
+func machineAddresses() []string {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, a := range addresses {
+		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLinkLocalUnicast() {
+			names = append(names, ip.IP.String())
 		}
 	}
 	return names

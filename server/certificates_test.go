@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -207,5 +208,24 @@ func TestASpoiltCertificateIsNamedAtTheStart(t *testing.T) {
 		Insecure: true, Log: slog.New(slog.DiscardHandler)})
 	if err == nil || !strings.Contains(err.Error(), own) || !strings.Contains(err.Error(), "listener SSL") {
 		t.Errorf("%v", err)
+	}
+}
+
+// What init prepares can be carried to clients, and looked at, before the first start.
+func TestInitNamesInTheCertificateWhatStartWillServe(t *testing.T) {
+	dir := t.TempDir()
+	c := configure(t, dir, "listeners", "SASL_SSL://:0", "advertised.listeners", "SASL_SSL://kafka.example.com:9093")
+	err := Run(t.Context(), Options{Config: c, Secure: true, Init: true, Out: io.Discard, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, tlsDir, "server.crt"), filepath.Join(dir, tlsDir, "server.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(machineAddresses(), "kafka.example.com", "localhost") {
+		if err := pair.Leaf.VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -43,6 +43,7 @@ type Server struct {
 	wire    *wire.Server
 	admin   *admin
 
+	configured  []config.Listener // also by init, which opens none
 	sockets     []wire.Listener
 	adminSocket net.Listener
 
@@ -296,6 +297,7 @@ func (s *Server) bind(context.Context) error {
 	if err != nil {
 		return &Error{exitUsage, err}
 	}
+	s.configured = listeners
 	if !s.o.Init {
 		if err := s.bindAll(listeners); err != nil {
 			return err
