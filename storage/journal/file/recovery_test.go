@@ -744,3 +744,49 @@ func TestAStoppedLogIsStoppedAtTheNextStartToo(t *testing.T) {
 		j.Close()
 	}
 }
+
+// A journal that has all the files it may have goes on after a restart, though
+// none of them is free: by what its last Saves gave up, or by new ones.
+func TestAFullJournalGoesOnAfterARestart(t *testing.T) {
+	for name, saved := range map[string]int{"saved before": 2, "saved behind the restart": 0} {
+		t.Run(name, func(t *testing.T) {
+			memory, o := disk.NewMemory(), tiny()
+			o.MaxLive = o.FirstBytes + 3*o.FileBytes
+			j := open(t, memory, o)
+			w := &journaltest.Writer{Log: 1}
+			save := func(w journaltest.Writer) {
+				t.Helper()
+				s := []journal.Snapshot{{Log: w.Log, Place: w.Place, Token: w.Token, Keep: w.Place}}
+				if err := j.Save(context.Background(), s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for j.lifeCount() < 4 || j.lastAt() < o.FileBytes-2*smallest {
+				if got := journaltest.Append(t, j, w.Next(strings.Repeat("x", 5000))); got[0] != journal.OK {
+					t.Fatal(got)
+				}
+			}
+			for range saved {
+				save(*w)
+			}
+			if err := j.Close(); err != nil {
+				t.Fatal(err)
+			}
+			j = open(t, memory, o)
+			told, end := make(chan journal.Outcome, 1), *w
+			j.Append([]journal.Entry{w.Next("behind the restart")}, func(o []journal.Outcome) { told <- o[0] })
+			for range snapshotsKept - saved {
+				<-j.Wants()
+				save(end)
+			}
+			select {
+			case got := <-told:
+				if got != journal.OK {
+					t.Error(got)
+				}
+			case <-time.After(time.Minute):
+				t.Error("nothing was written for a minute")
+			}
+		})
+	}
+}

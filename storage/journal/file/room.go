@@ -122,7 +122,8 @@ func (j *Journal) fillFile(name string, size int64) (_ *slot, err error) {
 
 // recycle frees the old files that the older of two Saves no longer needs. A
 // file can go when no log's entries in it are needed; where a log ended in it
-// stands in the head of the file behind it. Call it under the lock.
+// stands in the head of the file behind it. After a start no file is written
+// yet, and the newest stays. Call it under the lock.
 func (j *Journal) recycle() {
 	for len(j.old) > 0 {
 		behind := j.cur

@@ -77,9 +77,7 @@ func (j *Journal) Save(_ context.Context, snapshots []journal.Snapshot) error {
 	j.mu.Lock()
 	j.since = 0
 	j.keepFrom(j.snapshots)
-	if j.cur != nil {
-		j.recycle()
-	}
+	j.recycle()
 	if j.asked--; j.asked > 0 {
 		j.want()
 	}

@@ -107,6 +107,9 @@ func (j *Journal) roomToBuild() bool {
 		return true
 	}
 	if len(j.free) == 0 {
+		j.recycle() // after a start nothing has been yet
+	}
+	if len(j.free) == 0 {
 		j.makeFile()
 		j.want()
 		if j.closed && !j.making {
