@@ -33,6 +33,7 @@ type kind struct {
 	jvm     bool   // it takes long to warm up
 	deaf    bool   // nothing can be read from it
 	metrics bool
+	prepare func(ctx context.Context, port int, data string) error // before a start; nil: nothing is to do
 }
 
 // kinds gives all kinds there are.
@@ -43,8 +44,17 @@ func (o *options) kinds(tools string) []kind {
 		}}
 	}
 	kafka := func(name string, more ...string) kind {
-		return kind{name: name, traces: "log/load-*", jvm: true, command: func(port int, data string) []string {
+		command := func(port int, data string) []string {
 			return append([]string{"scripts/kafka", fmt.Sprint(port), data, retention}, more...)
+		}
+		return kind{name: name, traces: "log/load-*", jvm: true, command: command, prepare: func(ctx context.Context, port int, data string) error {
+			args := command(port, data)
+			cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+			cmd.Env = append(os.Environ(), "PREPARE=1")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				return fmt.Errorf("format %s: %w\n%s", data, err, out)
+			}
+			return nil
 		}}
 	}
 	floor := func(name, traces string, more ...string) kind {

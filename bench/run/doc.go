@@ -6,6 +6,7 @@
 //	go run ./bench/run -loads produce-1k-1p,rtt-1
 //	go run ./bench/run -short                          does it work: seconds a load
 //	go run ./bench/run -vs OTHER-BINARY                two builds of Milena, and one of them twice
+//	go run ./bench/run -once all                       start, memory, 10,000 partitions, recovery
 //	go run ./bench/run -table bench/results/FILE       the tables of an earlier run
 //
 // The brokers: milena, kafka (Apache Kafka 4.3.1), kafka-flush (the same, synced

@@ -27,6 +27,8 @@ type options struct {
 	out            string
 	fill           bool
 	short          bool
+	once           string
+	leave          bool
 	table          string
 }
 
@@ -44,6 +46,8 @@ func main() {
 	flag.StringVar(&o.out, "out", "", "file that the results are appended to")
 	flag.BoolVar(&o.fill, "fill", false, "fill the page cache before each run: on a machine whose host takes free pages back, their first touch costs more than most brokers")
 	flag.BoolVar(&o.short, "short", false, "one round of 3 s: does it work")
+	flag.StringVar(&o.once, "once", "", "measure what is no load instead: start, idle, many, recovery, with commas between them, or all")
+	flag.BoolVar(&o.leave, "leave", false, "leave the brokers' data and logs behind, to look at; needs -dir")
 	flag.StringVar(&o.table, "table", "", "print the tables of this file of results, and run nothing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -82,6 +86,9 @@ func (o *options) run(ctx context.Context) (err error) {
 	defer r.stop()
 	if err := r.choose(); err != nil {
 		return err
+	}
+	if o.once != "" {
+		return r.onceAll()
 	}
 	r.all()
 	printTables(os.Stdout, r.results)

@@ -165,7 +165,7 @@ func (r *runner) load(timeout time.Duration, args ...string) (*result.Result, er
 func (r *runner) stop() {
 	for _, b := range r.brokers {
 		b.stop()
-		if b.data != "" {
+		if b.data != "" && !r.leave {
 			os.RemoveAll(b.data) //nolint:errcheck // what is left is in a directory that was named or is temporary
 		}
 	}
