@@ -34,6 +34,7 @@ func Run(t *testing.T, e Engine) {
 		"two saves are kept":                          twoKept,
 		"an entry larger than a chunk":                largeEntry,
 		"many writers at once":                        manyWriters,
+		"random walks":                                randomWalks,
 		"after Close all is Broken":                   closed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, e) })

@@ -175,13 +175,15 @@ func (v *view) find(from, time int64) (segment.Found, bool, error) {
 	if later, base := x.since(time); later > at {
 		at, offset = later, base
 	}
-	for at, header, err := r.position(at, offset, from); at >= 0; at, header, err = r.position(at+int64(header.Size()), header.Next()-v.base, from) {
-		if err != nil {
-			return segment.Found{}, false, err
-		}
+	at, header, err := r.position(at, offset, from)
+	for at >= 0 && err == nil {
 		if header.MaxTimestamp >= time {
 			return segment.Found{Base: header.BaseOffset, Next: header.Next(), MaxTimestamp: header.MaxTimestamp}, true, nil
 		}
+		if at += int64(header.Size()); at >= v.length {
+			break // the latest lies below the offset
+		}
+		header, err = r.at(at)
 	}
 	return segment.Found{}, false, err
 }

@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(*testing.T) segment.Store) {
 		"batches are found by time":                   find,
 		"sync tells what it made durable":             syncs,
 		"readers and a writer at once":                together,
+		"a random walk":                               randomWalk,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
@@ -248,12 +249,18 @@ func find(t *testing.T, s segment.Store) {
 		t.Fatal(err)
 	}
 	settle(t, s, all[150:])
+	late := &batch.Builder{Base: 800}
+	late.Add(1<<40, nil, nil)
+	early := &batch.Builder{Base: 801}
+	early.Add(5, nil, nil)
+	settle(t, s, []segment.Batch{{Base: 800, Next: 801, MaxTimestamp: 1 << 40, Bytes: late.Build()}, {Base: 801, Next: 802, MaxTimestamp: 5, Bytes: early.Build()}})
 	for _, tt := range []struct {
 		from, time, base int64
 		found            bool
 	}{
+		{801, 1 << 39, 0, false}, {801, 5, 801, true}, {801, 6, 0, false}, {800, 1 << 40, 800, true}, // only one of them is late
 		{0, 0, 0, true}, {0, 1, 0, true}, {0, 2, 2, true}, {0, 100 * 60_000, 100, true}, {0, 301 * 60_000, 302, true},
-		{310, 0, 310, true}, {0, 798*60_000 + 1, 798, true}, {0, 798*60_000 + 2, 0, false},
+		{310, 0, 310, true}, {0, 798*60_000 + 1, 798, true}, {0, 798*60_000 + 2, 800, true}, {0, 1<<40 + 1, 0, false},
 	} {
 		found, ok, err := s.Find(ctx, Partition, tt.from, tt.time)
 		if err != nil || ok != tt.found || found.Base != tt.base {
