@@ -78,6 +78,9 @@ func (o *options) run(ctx context.Context) (err error) {
 	}
 	r := &runner{options: o, ctx: ctx, tools: tools}
 	if o.out != "" {
+		if err := os.MkdirAll(filepath.Dir(o.out), 0o755); err != nil {
+			return err
+		}
 		if r.out, err = os.OpenFile(o.out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
 			return err
 		}
