@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-const limit = 60 * time.Second // of what takes a moment
+const limit = 2 * time.Minute // of what takes a moment
 
 func client(t *testing.T, address string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()

@@ -42,7 +42,7 @@ func TestTheRecordsOfAnIdleTopicExpire(t *testing.T) {
 				defer stop(t, s)
 				c := client(t, s)
 				admin := kadm.NewClient(c)
-				ctx := within(t, time.Minute)
+				ctx := within(t, 5*time.Minute)
 				hour, settings := "3600000", map[string]*string{}
 				settings["retention.ms"], settings[configs[0]] = &hour, &configs[1]
 				if made, err := admin.CreateTopic(ctx, 1, 1, settings, "idle"); err != nil || made.Err != nil {
@@ -55,7 +55,7 @@ func TestTheRecordsOfAnIdleTopicExpire(t *testing.T) {
 				}
 				if name == "LogAppendTime" {
 					got := consume(t, s, "idle", 1)[0].Timestamp
-					if age := clock.now().Sub(got); age < 0 || age > time.Minute {
+					if age := clock.now().Sub(got); age < 0 || age > 30*time.Minute {
 						t.Errorf("stamped %v, the clock says %v", got, clock.now())
 					}
 				}
@@ -86,7 +86,7 @@ func TestTheOffsetsOfAnIdleGroupExpire(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, Options{Config: configure(t, dir, "offsets.retention.minutes", "10"), Now: clock.now})
 	c := client(t, s)
-	ctx := within(t, time.Minute)
+	ctx := within(t, 5*time.Minute)
 	if err := c.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte("v")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func consume(t *testing.T, s *Server, topic string, n int, opts ...kgo.Opt) []*k
 	t.Helper()
 	c := client(t, s, append([]kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}, opts...)...)
 	defer c.Close()
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, time.Minute)
 	var records []*kgo.Record
 	for len(records) < n {
 		fetches := c.PollFetches(ctx)
@@ -105,7 +105,7 @@ func TestWhatIsProducedIsConsumedAlsoAfterARestart(t *testing.T) {
 			}
 		})
 	}
-	if err := c.Flush(within(t, 20*time.Second)); err != nil {
+	if err := c.Flush(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	for round := range 3 {
@@ -129,7 +129,7 @@ func TestGroupsShareAndRememberTheirOffsets(t *testing.T) {
 	c := client(t, s)
 	for i := range 100 {
 		r := &kgo.Record{Topic: "shared", Key: fmt.Appendf(nil, "%d", i), Value: []byte("v")}
-		if err := c.ProduceSync(within(t, 10*time.Second), r).FirstErr(); err != nil {
+		if err := c.ProduceSync(within(t, time.Minute), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -137,17 +137,17 @@ func TestGroupsShareAndRememberTheirOffsets(t *testing.T) {
 	first := client(t, s, append(group, kgo.ConsumeTopics("shared"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	read := 0
 	for read < 100 {
-		f := first.PollFetches(within(t, 20*time.Second))
+		f := first.PollFetches(within(t, time.Minute))
 		if err := f.Err(); err != nil {
 			t.Fatal(err)
 		}
 		read += f.NumRecords()
 	}
-	if err := first.CommitUncommittedOffsets(within(t, 10*time.Second)); err != nil {
+	if err := first.CommitUncommittedOffsets(within(t, time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	admin := kadm.NewClient(c)
-	lag, err := admin.Lag(within(t, 10*time.Second), "readers")
+	lag, err := admin.Lag(within(t, time.Minute), "readers")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,18 +210,18 @@ func TestOneTopicOfTenThousandPartitionsIsUsableAtOnce(t *testing.T) {
 	s := start(t, Options{Config: configure(t, dir)})
 	admin := kadm.NewClient(client(t, s))
 	began := time.Now()
-	if _, err := admin.CreateTopic(within(t, 20*time.Second), 10_000, 1, nil, "wide"); err != nil {
+	if _, err := admin.CreateTopic(within(t, time.Minute), 10_000, 1, nil, "wide"); err != nil {
 		t.Fatal(err)
 	}
-	ends, err := admin.ListEndOffsets(within(t, 20*time.Second), "wide")
+	ends, err := admin.ListEndOffsets(within(t, time.Minute), "wide")
 	if err != nil || len(ends["wide"]) != 10_000 {
 		t.Fatalf("%d partitions, %v", len(ends["wide"]), err)
 	}
 	t.Logf("usable after %v", time.Since(began))
-	if _, err := admin.CreateTopic(within(t, 20*time.Second), 10_001, 1, nil, "wider"); err == nil {
+	if _, err := admin.CreateTopic(within(t, time.Minute), 10_001, 1, nil, "wider"); err == nil {
 		t.Error("10,001 partitions in one request")
 	}
-	if _, err := admin.DeleteTopic(within(t, 20*time.Second), "wide"); err != nil {
+	if _, err := admin.DeleteTopic(within(t, time.Minute), "wide"); err != nil {
 		t.Fatal(err)
 	}
 	stop(t, s)

@@ -31,7 +31,7 @@ type caller struct {
 	topic kmsg.MetadataResponseTopic // one that is there
 }
 
-const callTime = 30 * time.Second
+const callTime = time.Minute
 
 func call(t *testing.T, s *Server, listener string) *caller {
 	t.Helper()
