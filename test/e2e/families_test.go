@@ -238,8 +238,15 @@ func (f family) flows(t *testing.T) {
 func runs(c *exec.Cmd, stdin string) (string, error) {
 	c.Stdin = strings.NewReader(stdin)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := c.CombinedOutput()
-	return string(out), err
+	out := &output{}
+	c.Stdout, c.Stderr = out, out
+	if err := c.Start(); err != nil {
+		return "", err
+	}
+	limit := time.AfterFunc(programMax, func() { c.Process.Kill() })
+	defer limit.Stop()
+	err := c.Wait()
+	return out.String(), err
 }
 
 // throughAKill lets a message through, and with kill another behind a broker

@@ -92,12 +92,17 @@ func (w way) fill(t *testing.T, text string) string {
 	return text
 }
 
+// programMax ends a program that should have ended by itself.
+const programMax = 3 * time.Minute
+
 // python writes a program into a directory with the certificate beside it.
 func python(t *testing.T, dir, text string) *exec.Cmd {
 	t.Helper()
 	file := filepath.Join(dir, fmt.Sprintf("program-%d.py", time.Now().UnixNano()))
 	write(t, file, text)
-	cmd := exec.Command(tool(t, "py/bin/python"), "-u", "-W", "ignore", file)
+	ctx, cancel := context.WithTimeout(context.Background(), programMax)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, tool(t, "py/bin/python"), "-u", "-W", "ignore", file)
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
