@@ -36,10 +36,11 @@
 //
 //	at   size  snapshot file
 //	0    4     magic "MJS1"
-//	4    4     format
+//	4    4     format, 2; format 1 has no flags
 //	8    8     number, counting up
 //	16   4     how many follow
-//	20   …     each: log u16, place u64, token u64, keep u64, length u32, body
+//	20   …     each: log u16, flags u16 (1: damage stopped it at this place),
+//	           place u64, token u64, keep u64, length u32, body
 //	…    4     CRC-32C of all above
 //
 // What holds always: a block that was acknowledged is never written again
@@ -53,8 +54,10 @@
 // that a number at or above it was durable, that is damage: the logs that it may
 // have hit stop there and the rest goes on. Otherwise it is a torn tail of a
 // write that nobody heard of: it is kept in lost/, and writing goes on in a new
-// file. A file that lost its head is damage, and stays where it is. A log that
-// stopped is stopped at the next start too: heads say that it had more. With
+// file. A file that lost its head is damage. A log that stopped is stopped at every
+// later start: heads say that it had more, and once two snapshots say that it
+// stopped, files are recycled as ever, except that those in which it went on
+// behind its last good place, and those without a head, are moved to lost/. With
 // OSDurability a power cut may take what was acknowledged last, but never from
 // the middle.
 //

@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	headMagic     = 0x31484a4d // MJH1
-	chunkMagic    = 0x31434a4d // MJC1
-	snapshotMagic = 0x31534a4d // MJS1
-	format        = 1
+	headMagic      = 0x31484a4d // MJH1
+	chunkMagic     = 0x31434a4d // MJC1
+	snapshotMagic  = 0x31534a4d // MJS1
+	format         = 1          // of files
+	snapshotFormat = 2
 
 	block        = disk.Align
 	headFixed    = 40
@@ -23,7 +24,8 @@ const (
 	rowSize      = 32
 	chunkMax     = 4 << 20
 	snapshotHead = 20
-	snapshotEach = 2 + 8 + 8 + 8 + 4
+	snapshotEach = 2 + 2 + 8 + 8 + 8 + 4
+	stoppedFlag  = 1
 
 	firstPiece = 1
 	lastPiece  = 2

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -167,19 +168,57 @@ func TestGoldenSnapshot(t *testing.T) {
 		{Log: 0, Place: 10, Token: 11, Keep: 8, Body: []byte("the state of log 0")},
 		{Log: 2, Place: 1 << 40, Token: 1 << 63, Keep: 1<<40 - 1, Body: []byte{}},
 	}
-	b := golden(t, "snapshot.golden", encodeSnapshots(7, snapshots))
-	number, got, err := decodeSnapshots(b)
-	if err != nil || number != 7 || !reflect.DeepEqual(got, snapshots) {
-		t.Fatalf("read %d %+v, %v; want 7 %+v", number, got, err, snapshots)
+	b := golden(t, "snapshot.golden", encodeSnapshots(7, snapshots, []bool{false, false, true}))
+	number, got, stopped, err := decodeSnapshots(b)
+	if err != nil || number != 7 || !reflect.DeepEqual(got, snapshots) || !reflect.DeepEqual(stopped, []bool{false, false, true}) {
+		t.Fatalf("read %d %+v, stopped %v, %v; want 7 %+v, log 2 stopped", number, got, stopped, err, snapshots)
 	}
 	eachFlip(b, func(at int, flipped []byte) {
-		if _, _, err := decodeSnapshots(flipped); !errors.Is(err, errSnapshot) {
+		if _, _, _, err := decodeSnapshots(flipped); !errors.Is(err, errSnapshot) {
 			t.Fatalf("a bit of byte %d is turned: %v, want %v", at, err, errSnapshot)
 		}
 	})
 	for n := range len(b) {
-		if _, _, err := decodeSnapshots(b[:n]); !errors.Is(err, errSnapshot) {
+		if _, _, _, err := decodeSnapshots(b[:n]); !errors.Is(err, errSnapshot) {
 			t.Fatalf("the first %d bytes: %v, want %v", n, err, errSnapshot)
 		}
 	}
+}
+
+// What format 1 wrote is read: it knew nothing of stopped logs.
+func TestASnapshotOfFormat1IsRead(t *testing.T) {
+	b := undump(t, "snapshot-1.golden")
+	number, got, stopped, err := decodeSnapshots(b)
+	if err != nil || number != 7 || len(got) != 2 || slices.Contains(stopped, true) {
+		t.Fatalf("read %d %+v, stopped %v, %v", number, got, stopped, err)
+	}
+	if s := got[0]; s.Log != 0 || s.Place != 10 || s.Token != 11 || s.Keep != 8 || string(s.Body) != "the state of log 0" {
+		t.Errorf("log 0: %+v", s)
+	}
+	if s := got[1]; s.Log != 2 || s.Place != 1<<40 || s.Token != 1<<63 || s.Keep != 1<<40-1 || len(s.Body) != 0 {
+		t.Errorf("log 2: %+v", s)
+	}
+}
+
+// undump gives the bytes of a golden file that nothing writes any more; its
+// last bytes are no zeros.
+func undump(t *testing.T, name string) (b []byte) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var at int
+		var row string
+		if _, err := fmt.Sscanf(line, "%x %s", &at, &row); err != nil {
+			t.Fatalf("%s: %q: %v", name, line, err)
+		}
+		raw, err := hex.DecodeString(row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = append(append(b, make([]byte, at-len(b))...), raw...)
+	}
+	return b
 }

@@ -114,7 +114,8 @@ type Journal struct {
 	headless []slot             // while it is opened: files whose head does not verify
 	lostHead []lostFile         // files whose head is lost
 	opened   []uint64           // place at which each log ended when it was opened
-	damage   *journal.Damaged   // as read
+	judged   bool               // a Read of all logs has found out which ones damage stopped
+	aside    []*life            // files on their way to lost/
 
 	wants   chan struct{}
 	publish chan published
@@ -127,6 +128,7 @@ type logEnd struct {
 	position
 	recent  [recentMax]journal.Token // by place
 	stopped bool                     // damage: nothing may be appended
+	until   uint64                   // of a stopped log: its last good place
 }
 
 // slot is a file that can begin a life.
@@ -293,7 +295,7 @@ func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var errs []error
-	for _, l := range append(j.old, j.cur) {
+	for _, l := range slices.Concat(j.old, j.aside, []*life{j.cur}) {
 		if l != nil && l.file != nil {
 			errs = append(errs, l.file.Close())
 		}
@@ -301,7 +303,7 @@ func (j *Journal) Close() error {
 	for _, s := range j.free {
 		errs = append(errs, s.file.Close())
 	}
-	j.old, j.cur, j.free = nil, nil, nil
+	j.old, j.aside, j.cur, j.free = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 

@@ -192,7 +192,7 @@ func (j *Journal) withoutHead(s slot) error {
 		if j.recycled(c) {
 			break
 		}
-		j.lostHead = append(j.lostHead, lostFile{s.name, c})
+		j.lostHead = append(j.lostHead, lostFile{s.name, s.size, c})
 		return s.file.Close()
 	}
 	j.free = append(j.free, &s)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
+	"path"
 	"slices"
 
 	"milena/storage/journal"
@@ -25,8 +27,9 @@ func (j *Journal) Read(ctx context.Context, after []journal.Cursor) iter.Seq2[jo
 				return
 			}
 		}
-		if damaged := p.damaged(); damaged != nil {
-			j.stop(damaged)
+		damaged := p.damaged()
+		j.judge(damaged, !slices.Contains(p.wanted, false))
+		if damaged != nil {
 			yield(journal.Entry{}, damaged)
 		}
 	}
@@ -45,6 +48,7 @@ type pass struct {
 	going   []uint64 // its place; 0: there is none
 	suspect []bool   // not seen since a hole
 	stopped []bool
+	ends    []uint64 // of a log that was stopped before: its last good place
 	opened  []uint64 // place at which each log ended when the journal was opened
 	holes   []hole
 	reason  string
@@ -57,7 +61,13 @@ func (j *Journal) newPass(after []journal.Cursor) *pass {
 	p := &pass{
 		j: j, until: j.durable + 1, holes: j.holes, opened: j.opened,
 		wanted: make([]bool, n), last: make([]uint64, n), partial: make([][]byte, n), going: make([]uint64, n),
-		suspect: make([]bool, n), stopped: make([]bool, n),
+		suspect: make([]bool, n), stopped: make([]bool, n), ends: make([]uint64, n),
+	}
+	for log := range p.ends {
+		p.ends[log] = math.MaxUint64
+		if j.logs[log].stopped {
+			p.ends[log] = j.logs[log].until
+		}
 	}
 	for _, c := range after {
 		if int(c.Log) < n {
@@ -80,7 +90,7 @@ func (j *Journal) newPass(after []journal.Cursor) *pass {
 // has says that nothing of what stands before this file is wanted.
 func (p *pass) has(h head) bool {
 	for log := range h.ends {
-		if p.wanted[log] && h.needs(log) > p.last[log] {
+		if p.wanted[log] && h.needs(log) > p.last[log] && p.last[log] < p.ends[log] {
 			return false
 		}
 	}
@@ -108,7 +118,7 @@ func (p *pass) file(ctx context.Context, l *life, yield func(journal.Entry, erro
 		}
 		at := c.at + int64(chunkFixed+len(rows)*rowSize)
 		for i := range rows {
-			if !good[i] {
+			if !good[i] && p.misses(rows[i]) {
 				p.damage(fmt.Sprintf("%s at %d: a piece of log %d place %d does not verify", l.name, at, rows[i].log, rows[i].place))
 				p.halt(int(rows[i].log))
 			}
@@ -119,6 +129,12 @@ func (p *pass) file(ctx context.Context, l *life, yield func(journal.Entry, erro
 		}
 	}
 	return nil
+}
+
+// misses says that a row is of what is to be read.
+func (p *pass) misses(r row) bool {
+	log := int(r.log)
+	return log < len(p.last) && r.place > p.last[log] && r.place <= p.ends[log]
 }
 
 // meet notices holes below a number.
@@ -167,7 +183,7 @@ func (p *pass) compare(ends []position) {
 func (p *pass) piece(r row, bytes []byte, yield func(journal.Entry, error) bool) bool {
 	log := int(r.log)
 	switch {
-	case log >= len(p.last) || p.stopped[log] || !p.wanted[log]:
+	case log >= len(p.last) || p.stopped[log] || !p.wanted[log] || r.place > p.ends[log]:
 		return true
 	case r.place <= p.last[log]:
 		if r.place == p.last[log] {
@@ -208,6 +224,12 @@ func (p *pass) damaged() *journal.Damaged {
 			p.halt(log)
 		}
 	}
+	for log, wanted := range p.wanted {
+		if wanted && p.ends[log] != math.MaxUint64 {
+			p.damage(fmt.Sprintf("an earlier start found log %d damaged behind place %d; what is left of it lies in %s", log, p.ends[log], path.Join(p.j.dir, lostDir)))
+			p.halt(log)
+		}
+	}
 	var hit []journal.Cursor
 	for log := range p.stopped {
 		if p.wanted[log] && (p.stopped[log] || p.suspect[log] && p.reason != "") {
@@ -220,16 +242,38 @@ func (p *pass) damaged() *journal.Damaged {
 	return &journal.Damaged{Logs: hit, Reason: p.reason}
 }
 
-// stop keeps damaged logs from growing: what is appended behind a gap would
-// hide it. Heads say from now on that there was more, so the next start knows.
-func (j *Journal) stop(d *journal.Damaged) {
+// judge keeps damaged logs from growing: what is appended behind a gap would
+// hide it. Heads say from now on that there was more, so the next start knows;
+// once two snapshots say it too, the files can go.
+func (j *Journal) judge(d *journal.Damaged, all bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.damage = d
+	j.judged = j.judged || all
+	if d == nil {
+		return
+	}
 	for _, c := range d.Logs {
-		j.logs[c.Log].stopped = true
+		j.logs[c.Log].stopped, j.logs[c.Log].until = true, c.Place
 		if end := &j.written[c.Log]; end.place <= c.Place {
 			*end = position{place: c.Place + 1}
 		}
 	}
+}
+
+// rememberStopped takes from a snapshot which logs damage had stopped.
+func (j *Journal) rememberStopped(snapshots []journal.Snapshot, stopped []bool) {
+	for _, s := range snapshots {
+		if int(s.Log) < len(j.logs) && stopped[s.Log] {
+			j.logs[s.Log].stopped, j.logs[s.Log].until = true, s.Place
+		}
+	}
+}
+
+// stoppedLogs says of each log whether damage stopped it. Under the lock.
+func (j *Journal) stoppedLogs() []bool {
+	stopped := make([]bool, len(j.logs))
+	for log := range j.logs {
+		stopped[log] = j.logs[log].stopped
+	}
+	return stopped
 }

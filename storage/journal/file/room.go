@@ -130,15 +130,69 @@ func (j *Journal) recycle() {
 		if len(j.old) > 1 {
 			behind = j.old[1]
 		}
-		if behind == nil || j.damage != nil || len(j.holes) > 0 {
-			return // with damage nothing is deleted
-		}
-		if !j.unneeded(behind) {
+		if behind == nil || len(j.holes) > 0 && !j.judged || !j.unneeded(behind) {
 			return
 		}
-		j.free = append(j.free, &j.old[0].slot)
+		if l := j.old[0]; j.isEvidence(l, behind) {
+			j.made -= l.size
+			j.aside = append(j.aside, l)
+		} else {
+			j.free = append(j.free, &l.slot)
+		}
 		j.old = j.old[1:]
 	}
+}
+
+// isEvidence says that a stopped log went on in a file, behind its last good
+// place: nothing of it is deleted. Call it under the lock.
+func (j *Journal) isEvidence(l, behind *life) bool {
+	for log := range j.logs {
+		end := &j.logs[log]
+		if end.stopped && behind.needs(log) > max(end.until, l.ends[log].place) {
+			return true
+		}
+	}
+	return false
+}
+
+// moveAside moves what a damaged log left into lost/: files that only it would
+// need, and those that lost their heads.
+func (j *Journal) moveAside() error {
+	j.mu.Lock()
+	files := j.aside
+	j.aside = nil
+	if j.judged && j.remembered() {
+		for _, lost := range j.lostHead {
+			j.made -= lost.size
+			files = append(files, &life{slot: slot{name: lost.name}})
+		}
+		j.lostHead = nil
+	}
+	j.mu.Unlock()
+	for _, l := range files {
+		if err := j.setAside(l.name); err != nil {
+			return fmt.Errorf("set %s aside: %w", l.name, err)
+		}
+		if l.file != nil {
+			l.file.Close() // nothing was written to it
+		}
+		j.o.Log.Warn("a damaged log's file was set aside in lost/", "file", l.name)
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	return errors.Join(j.fs.SyncDir(path.Join(j.dir, lostDir)), j.fs.SyncDir(j.dir))
+}
+
+// remembered says that two snapshots know which logs damage stopped. Call it
+// under the lock.
+func (j *Journal) remembered() bool {
+	for log := range j.logs {
+		if j.logs[log].stopped && j.keep[log] != stoppedKeep {
+			return false
+		}
+	}
+	return len(j.snapshots) >= snapshotsKept
 }
 
 // unneeded says that nothing before a life is needed any more. Call it under the

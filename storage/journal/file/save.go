@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 const (
 	snapshotSuffix = ".snapshot"
 	snapshotsKept  = 2
+	stoppedKeep    = math.MaxUint64 // of a log that damage stopped
 )
 
 // savedFile is a snapshot file that is on the disk, whole.
@@ -45,17 +47,17 @@ func (j *Journal) Save(_ context.Context, snapshots []journal.Snapshot) error {
 		if int(s.Log) >= len(saved.keep) {
 			return fmt.Errorf("snapshot of log %d, but there are %d", s.Log, len(saved.keep))
 		}
-		saved.keep[s.Log] = s.Keep
 	}
 	j.mu.Lock()
-	broken := j.broken
+	broken, stopped := j.broken, j.stoppedLogs()
 	j.mu.Unlock()
 	if broken != nil {
 		return broken
 	}
+	saved.needs(snapshots, stopped)
 	err := j.syncWritten()
 	if err == nil {
-		err = j.writeSnapshot(saved.number, snapshots)
+		err = j.writeSnapshot(saved.number, snapshots, stopped)
 	}
 	if errors.Is(err, disk.ErrNoSpace) {
 		return fmt.Errorf("%w: save snapshot: %w", journal.ErrNoRoom, err)
@@ -83,7 +85,21 @@ func (j *Journal) Save(_ context.Context, snapshots []journal.Snapshot) error {
 	}
 	j.mu.Unlock()
 	j.work.Signal()
-	return nil
+	return j.moveAside()
+}
+
+// needs notes what a snapshot still needs of each log's entries: of one that
+// damage stopped, none. What is there of it goes to lost/.
+func (f *savedFile) needs(snapshots []journal.Snapshot, stopped []bool) {
+	for _, s := range snapshots {
+		if int(s.Log) >= len(f.keep) {
+			continue
+		}
+		f.keep[s.Log] = s.Keep
+		if stopped[s.Log] {
+			f.keep[s.Log] = stoppedKeep
+		}
+	}
 }
 
 // keepFrom sets what the files must still hold: what the older of two snapshots
@@ -118,7 +134,7 @@ func (j *Journal) snapshotName(number uint64) string {
 	return path.Join(j.dir, fmt.Sprintf("%08d%s", number, snapshotSuffix))
 }
 
-func (j *Journal) writeSnapshot(number uint64, snapshots []journal.Snapshot) error {
+func (j *Journal) writeSnapshot(number uint64, snapshots []journal.Snapshot, stopped []bool) error {
 	beside := path.Join(j.dir, "new"+snapshotSuffix)
 	if err := j.fs.Remove(beside); err != nil && !errors.Is(err, disk.ErrNotExist) {
 		return err
@@ -127,7 +143,7 @@ func (j *Journal) writeSnapshot(number uint64, snapshots []journal.Snapshot) err
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(encodeSnapshots(number, snapshots), 0)
+	_, err = f.WriteAt(encodeSnapshots(number, snapshots, stopped), 0)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -141,18 +157,23 @@ func (j *Journal) writeSnapshot(number uint64, snapshots []journal.Snapshot) err
 	return j.fs.SyncDir(j.dir)
 }
 
-func encodeSnapshots(number uint64, snapshots []journal.Snapshot) []byte {
+func encodeSnapshots(number uint64, snapshots []journal.Snapshot, stopped []bool) []byte {
 	size := snapshotHead + 4
 	for _, s := range snapshots {
 		size += snapshotEach + len(s.Body)
 	}
 	b := make([]byte, 0, size)
 	b = binary.LittleEndian.AppendUint32(b, snapshotMagic)
-	b = binary.LittleEndian.AppendUint32(b, format)
+	b = binary.LittleEndian.AppendUint32(b, snapshotFormat)
 	b = binary.LittleEndian.AppendUint64(b, number)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(snapshots)))
 	for _, s := range snapshots {
+		flags := uint16(0)
+		if int(s.Log) < len(stopped) && stopped[s.Log] {
+			flags = stoppedFlag
+		}
 		b = binary.LittleEndian.AppendUint16(b, s.Log)
+		b = binary.LittleEndian.AppendUint16(b, flags)
 		b = binary.LittleEndian.AppendUint64(b, s.Place)
 		b = binary.LittleEndian.AppendUint64(b, uint64(s.Token))
 		b = binary.LittleEndian.AppendUint64(b, s.Keep)
@@ -164,38 +185,59 @@ func encodeSnapshots(number uint64, snapshots []journal.Snapshot) []byte {
 
 var errSnapshot = errors.New("snapshot does not verify")
 
-func decodeSnapshots(b []byte) (number uint64, snapshots []journal.Snapshot, err error) {
+// decodeSnapshots reads a snapshot file, and which of its logs (up to the
+// largest in it) damage had stopped.
+func decodeSnapshots(b []byte) (number uint64, snapshots []journal.Snapshot, stopped []bool, err error) {
 	if len(b) < snapshotHead+4 || binary.LittleEndian.Uint32(b) != snapshotMagic {
-		return 0, nil, errSnapshot
+		return 0, nil, nil, errSnapshot
 	}
 	body, sum := b[:len(b)-4], binary.LittleEndian.Uint32(b[len(b)-4:])
 	if crc32.Checksum(body, castagnoli) != sum {
-		return 0, nil, errSnapshot
+		return 0, nil, nil, errSnapshot
 	}
-	if f := binary.LittleEndian.Uint32(b[4:]); f > format {
-		return 0, nil, fmt.Errorf("%w: snapshot of format %d, this one knows up to %d", journal.ErrFormat, f, format)
+	f := binary.LittleEndian.Uint32(b[4:])
+	if f > snapshotFormat {
+		return 0, nil, nil, fmt.Errorf("%w: snapshot of format %d, this one knows up to %d", journal.ErrFormat, f, snapshotFormat)
 	}
 	number = binary.LittleEndian.Uint64(b[8:])
 	rest := body[snapshotHead:]
 	for range binary.LittleEndian.Uint32(b[16:]) {
-		if len(rest) < snapshotEach {
-			return 0, nil, errSnapshot
+		s, halted, n := decodeSnapshot(rest, f)
+		if n == 0 {
+			return 0, nil, nil, errSnapshot
 		}
-		s := journal.Snapshot{
-			Log:   binary.LittleEndian.Uint16(rest),
-			Place: binary.LittleEndian.Uint64(rest[2:]),
-			Token: journal.Token(binary.LittleEndian.Uint64(rest[10:])),
-			Keep:  binary.LittleEndian.Uint64(rest[18:]),
+		for int(s.Log) >= len(stopped) {
+			stopped = append(stopped, false)
 		}
-		n := binary.LittleEndian.Uint32(rest[26:])
-		rest = rest[snapshotEach:]
-		if uint64(n) > uint64(len(rest)) {
-			return 0, nil, errSnapshot
-		}
-		s.Body, rest = rest[:n:n], rest[n:]
-		snapshots = append(snapshots, s)
+		stopped[s.Log] = halted
+		snapshots, rest = append(snapshots, s), rest[n:]
 	}
-	return number, snapshots, nil
+	return number, snapshots, stopped, nil
+}
+
+// decodeSnapshot reads one log's snapshot, and says how many bytes that were;
+// 0: there is none.
+func decodeSnapshot(b []byte, format uint32) (s journal.Snapshot, stopped bool, n int) {
+	if len(b) < 2 {
+		return s, false, 0
+	}
+	s.Log, n = binary.LittleEndian.Uint16(b), 2
+	if format > 1 && len(b) >= 4 {
+		stopped, n = binary.LittleEndian.Uint16(b[2:])&stoppedFlag != 0, 4
+	}
+	if b = b[n:]; len(b) < snapshotEach-4 {
+		return s, false, 0
+	}
+	s.Place = binary.LittleEndian.Uint64(b)
+	s.Token = journal.Token(binary.LittleEndian.Uint64(b[8:]))
+	s.Keep = binary.LittleEndian.Uint64(b[16:])
+	size := binary.LittleEndian.Uint32(b[24:])
+	b = b[28:]
+	if uint64(size) > uint64(len(b)) {
+		return s, false, 0
+	}
+	s.Body = b[:size:size]
+	return s, stopped, n + 28 + int(size)
 }
 
 // Load gives the newest snapshots that verify.
@@ -205,7 +247,8 @@ func (j *Journal) Load(context.Context) ([]journal.Snapshot, error) {
 	if len(j.snapshots) == 0 {
 		return nil, nil
 	}
-	return j.readSnapshot(j.snapshots[len(j.snapshots)-1].number)
+	snapshots, _, err := j.readSnapshot(j.snapshots[len(j.snapshots)-1].number)
+	return snapshots, err
 }
 
 // findSnapshots reads the snapshot files that verify, newest first, and keeps
@@ -226,7 +269,7 @@ func (j *Journal) findSnapshots() error {
 	slices.Sort(numbers)
 	slices.Reverse(numbers)
 	for _, n := range numbers {
-		snapshots, err := j.readSnapshot(n)
+		snapshots, stopped, err := j.readSnapshot(n)
 		if errors.Is(err, errSnapshot) {
 			j.o.Log.Error("a snapshot is damaged: using the one before it", "file", j.snapshotName(n))
 			if err := j.setAside(j.snapshotName(n)); err != nil {
@@ -239,41 +282,38 @@ func (j *Journal) findSnapshots() error {
 		}
 		if j.loaded == nil {
 			j.loaded = snapshots
+			j.rememberStopped(snapshots, stopped)
 		}
 		saved := savedFile{number: n, keep: make([]uint64, len(j.logs))}
-		for _, s := range snapshots {
-			if int(s.Log) < len(saved.keep) {
-				saved.keep[s.Log] = s.Keep
-			}
-		}
+		saved.needs(snapshots, stopped)
 		j.snapshots = slices.Insert(j.snapshots, 0, saved)
 	}
 	j.keepFrom(j.snapshots)
 	return nil
 }
 
-func (j *Journal) readSnapshot(number uint64) ([]journal.Snapshot, error) {
+func (j *Journal) readSnapshot(number uint64) ([]journal.Snapshot, []bool, error) {
 	f, err := j.fs.Open(j.snapshotName(number), 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
 	size, err := f.Size()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	b := make([]byte, size)
 	if n, err := f.ReadAt(b, 0); err != nil && !(errors.Is(err, io.EOF) && n == len(b)) {
-		return nil, fmt.Errorf("read %s: %w", j.snapshotName(number), err)
+		return nil, nil, fmt.Errorf("read %s: %w", j.snapshotName(number), err)
 	}
-	n, snapshots, err := decodeSnapshots(b)
+	n, snapshots, stopped, err := decodeSnapshots(b)
 	if err == nil && n != number {
 		err = errSnapshot
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", j.snapshotName(number), err)
+		return nil, nil, fmt.Errorf("%s: %w", j.snapshotName(number), err)
 	}
-	return snapshots, nil
+	return snapshots, stopped, nil
 }
 
 // setAside moves a file that is of no use, but somebody's, into lost/.
@@ -282,5 +322,13 @@ func (j *Journal) setAside(name string) error {
 	if err := j.fs.MakeDir(lost); err != nil {
 		return err
 	}
-	return j.fs.Rename(name, path.Join(lost, path.Base(name)))
+	to := path.Join(lost, path.Base(name))
+	for n := 2; ; n++ { // names of files are used again
+		if _, err := j.fs.Stat(to); errors.Is(err, disk.ErrNotExist) {
+			return j.fs.Rename(name, to)
+		} else if err != nil {
+			return err
+		}
+		to = path.Join(lost, fmt.Sprintf("%d-%s", n, path.Base(name)))
+	}
 }

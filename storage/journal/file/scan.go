@@ -29,6 +29,7 @@ type hole struct {
 // lostFile is a file that lost its head, and a chunk that stands in it.
 type lostFile struct {
 	name  string
+	size  int64
 	chunk chunkHead
 }
 
