@@ -80,6 +80,8 @@ type broker struct {
 	data  string
 	cmd   *exec.Cmd
 	ended chan error // has what a life ended with
+
+	warmed string // the load that it was warmed up with since it was started
 }
 
 // ensure starts the broker if it does not run, on a fresh directory.
@@ -130,7 +132,7 @@ func (b *broker) start() error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", b.name, err)
 	}
-	b.cmd, b.ended = cmd, make(chan error, 1)
+	b.cmd, b.ended, b.warmed = cmd, make(chan error, 1), ""
 	go func() { b.ended <- cmd.Wait() }()
 	return nil
 }

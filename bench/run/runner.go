@@ -70,24 +70,39 @@ func (r *runner) all() {
 	for _, l := range r.loads {
 		brokers := r.who(l)
 		for _, b := range brokers {
-			warm := r.warm
-			if b.jvm {
-				warm *= jvmWarm
-			}
-			if _, err := r.one(b, l, warm); err != nil {
-				r.say("%s %s: warming up: %v", l.name, b.name, err)
-			}
+			r.warmUp(b, l)
 		}
 		for round := 1; round <= r.rounds; round++ {
 			for _, b := range brokers {
 				if r.ctx.Err() != nil {
 					return
 				}
+				r.warmUp(b, l) // if it has failed meanwhile
 				r.keep(b, l, round)
 			}
 			slices.Reverse(brokers)
 		}
 	}
+}
+
+// warmUp runs a load on a broker that has not had it since it was started.
+func (r *runner) warmUp(b *broker, l load) {
+	err := b.ensure(r.ctx)
+	if err == nil && b.warmed == l.name {
+		return
+	}
+	if err == nil {
+		d := r.warm
+		if b.jvm {
+			d *= jvmWarm
+		}
+		_, err = r.one(b, l, d)
+	}
+	if err != nil {
+		r.say("%s %s: warming up: %v", l.name, b.name, err)
+		return
+	}
+	b.warmed = l.name
 }
 
 // who gives the brokers that a load is for.
