@@ -107,7 +107,7 @@ func (r *runner) warmUp(b *broker, l load) {
 
 // who gives the brokers that a load is for.
 func (r *runner) who(l load) []*broker {
-	return slices.DeleteFunc(slices.Clone(r.brokers), func(b *broker) bool { return l.reads && b.deaf })
+	return slices.DeleteFunc(slices.Clone(r.brokers), func(b *broker) bool { return l.reads && b.deaf || l.watched && !b.metrics })
 }
 
 // keep runs a load once, and keeps what came of it.
@@ -153,7 +153,7 @@ func (r *runner) one(b *broker, l load, duration time.Duration) (*result.Result,
 		return nil, err
 	}
 	args := append(strings.Fields(l.args), "-json", "-b", address(b.port), "-pid", fmt.Sprint(b.cmd.Process.Pid), "-for", duration.String())
-	if l.watched && b.metrics {
+	if l.watched {
 		args = append(args, "-metrics", "http://"+address(b.port+1)+"/metrics")
 	}
 	return r.load(duration+slack, args...)
