@@ -18,8 +18,8 @@ const zeroBytes = 1 << 20 // written at a time when a file is filled
 // whole one. Call it under the lock.
 func (j *Journal) makeFile() {
 	size := j.o.FileBytes
-	if j.made == 0 {
-		size = j.o.FirstBytes
+	if j.cur == nil {
+		size = j.o.FirstBytes // somebody may wait for the first answer of this run
 	}
 	if j.making || j.closed || j.broken != nil || j.made+size > j.o.MaxLive || j.timer != nil {
 		return

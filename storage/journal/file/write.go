@@ -110,8 +110,9 @@ func (j *Journal) roomToBuild() bool {
 		j.recycle() // after a start nothing has been yet
 	}
 	if len(j.free) == 0 {
-		j.makeFile()
-		j.want()
+		if j.makeFile(); !j.making {
+			j.want() // a Save has to free one
+		}
 		if j.closed && !j.making {
 			j.breakDown(journal.ErrNoRoom) // nobody will make room any more
 		}
