@@ -45,6 +45,33 @@ type Journal interface {
 	Close() error
 }
 
+// Repairable is a journal whose stopped logs can be given up. It is asked right
+// after it was opened and all logs were read, by who is alone with it, in this
+// order: two Saves, so that what is stopped is known; Turn; a Save, which sets
+// aside the rest of what damage hit; GiveUp; a Save.
+type Repairable interface {
+	Journal
+	// Files tells what lies on the disk, and what is wrong with it.
+	Files() []FileState
+	// Turn begins a file behind all that was read, so that nothing that is needed
+	// lies in one that damage hit.
+	Turn(ctx context.Context) error
+	// GiveUp takes entries again of every log that damage stopped. Of each it
+	// gives the entry that stands for all that is lost: it has no body, it is
+	// above every place that the log is known to have had, and it is durable with
+	// the next Save.
+	GiveUp() []Entry
+}
+
+// FileState is a file of a journal, as somebody wants to know who may lose what
+// is in it.
+type FileState struct {
+	Name  string
+	Bytes int64
+	State string
+	Aside bool // damage hit it, so it is to be set aside
+}
+
 // Token names an entry. Its writer draws it at random; zero stands for
 // "no entry before".
 type Token uint64

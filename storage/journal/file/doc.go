@@ -57,7 +57,8 @@
 // file. A file that lost its head is damage. A log that stopped is stopped at every
 // later start: heads say that it had more, and once two snapshots say that it
 // stopped, files are recycled as ever, except that those in which it went on
-// behind its last good place, and those without a head, are moved to lost/. With
+// behind its last good place, and those without a head, are moved to lost/; until
+// somebody gives it up, and it goes on above all places that it had. With
 // OSDurability a power cut may take what was acknowledged last, but never from
 // the middle.
 //

@@ -115,6 +115,7 @@ type Journal struct {
 	lostHead []lostFile         // files whose head is lost
 	opened   []uint64           // place at which each log ended when it was opened
 	judged   bool               // a Read of all logs has found out which ones damage stopped
+	hurt     map[string]string  // files that it found damage in, and what
 	aside    []*life            // files on their way to lost/
 
 	wants   chan struct{}

@@ -28,7 +28,7 @@ func (j *Journal) Read(ctx context.Context, after []journal.Cursor) iter.Seq2[jo
 			}
 		}
 		damaged := p.damaged()
-		j.judge(damaged, !slices.Contains(p.wanted, false))
+		j.judge(damaged, p.hurt, !slices.Contains(p.wanted, false))
 		if damaged != nil {
 			yield(journal.Entry{}, damaged)
 		}
@@ -51,6 +51,7 @@ type pass struct {
 	ends    []uint64 // of a log that was stopped before: its last good place
 	opened  []uint64 // place at which each log ended when the journal was opened
 	holes   []hole
+	hurt    map[string]string // files that damage was found in, and the first of it
 	reason  string
 }
 
@@ -61,7 +62,7 @@ func (j *Journal) newPass(after []journal.Cursor) *pass {
 	p := &pass{
 		j: j, until: j.durable + 1, holes: j.holes, opened: j.opened,
 		wanted: make([]bool, n), last: make([]uint64, n), partial: make([][]byte, n), going: make([]uint64, n),
-		suspect: make([]bool, n), stopped: make([]bool, n), ends: make([]uint64, n),
+		suspect: make([]bool, n), stopped: make([]bool, n), ends: make([]uint64, n), hurt: make(map[string]string),
 	}
 	for log := range p.ends {
 		p.ends[log] = math.MaxUint64
@@ -112,14 +113,14 @@ func (p *pass) file(ctx context.Context, l *life, yield func(journal.Entry, erro
 		p.meet(c.number)
 		rows, pieces, good, err := r.whole(c, l.generation)
 		if err != nil {
-			p.damage(err.Error())
+			p.damageIn(l.name, err.Error())
 			p.suspectAll()
 			continue
 		}
 		at := c.at + int64(chunkFixed+len(rows)*rowSize)
 		for i := range rows {
 			if !good[i] && p.misses(rows[i]) {
-				p.damage(fmt.Sprintf("%s at %d: a piece of log %d place %d does not verify", l.name, at, rows[i].log, rows[i].place))
+				p.damageIn(l.name, fmt.Sprintf("%s at %d: a piece of log %d place %d does not verify", l.name, at, rows[i].log, rows[i].place))
 				p.halt(int(rows[i].log))
 			}
 			at += int64(rows[i].length)
@@ -142,7 +143,7 @@ func (p *pass) meet(number uint64) {
 	for len(p.holes) > 0 && p.holes[0].from < number {
 		h := p.holes[0]
 		p.holes = p.holes[1:]
-		p.damage(fmt.Sprintf("chunks %d to %d are missing: %s", h.from, h.until-1, h.where))
+		p.damageIn(h.file, fmt.Sprintf("chunks %d to %d are missing: %s", h.from, h.until-1, h.where))
 		p.suspectAll()
 	}
 }
@@ -157,6 +158,13 @@ func (p *pass) suspectAll() {
 func (p *pass) damage(reason string) {
 	if p.reason == "" {
 		p.reason = reason
+	}
+}
+
+func (p *pass) damageIn(file, reason string) {
+	p.damage(reason)
+	if p.hurt[file] == "" {
+		p.hurt[file] = reason
 	}
 }
 
@@ -245,10 +253,13 @@ func (p *pass) damaged() *journal.Damaged {
 // judge keeps damaged logs from growing: what is appended behind a gap would
 // hide it. Heads say from now on that there was more, so the next start knows;
 // once two snapshots say it too, the files can go.
-func (j *Journal) judge(d *journal.Damaged, all bool) {
+func (j *Journal) judge(d *journal.Damaged, hurt map[string]string, all bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.judged = j.judged || all
+	if all && d != nil {
+		j.hurt = hurt
+	}
 	if d == nil {
 		return
 	}

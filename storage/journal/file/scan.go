@@ -24,6 +24,7 @@ type scan struct {
 type hole struct {
 	from, until uint64
 	where       string // they should be
+	file        string // that ends before them; empty: there is none
 }
 
 // lostFile is a file that lost its head, and a chunk that stands in it.
@@ -53,13 +54,13 @@ func (s *scan) run() error {
 	j.next, j.durable, j.synced = end, end-1, end-1
 	s.logEnds()
 	if s.vouched >= end {
-		s.holes = append(s.holes, hole{end, s.vouched + 1, s.where()})
+		s.holes = append(s.holes, hole{end, s.vouched + 1, s.where(), s.lastFile()})
 		j.next = s.vouched + 1 // those numbers are never used again
 	}
 	for i := range s.holes {
 		for _, lost := range j.lostHead {
 			if h := &s.holes[i]; h.from <= lost.chunk.number && lost.chunk.number < h.until {
-				h.where = lost.name + " lost its head, and can't be read"
+				h.where, h.file = lost.name+" lost its head, and can't be read", lost.name
 			}
 		}
 	}
@@ -74,6 +75,13 @@ func (s *scan) where() string {
 	}
 	l := s.j.old[len(s.j.old)-1]
 	return fmt.Sprintf("%s ends at %d", l.name, l.at)
+}
+
+func (s *scan) lastFile() string {
+	if len(s.j.old) == 0 {
+		return ""
+	}
+	return s.j.old[len(s.j.old)-1].name
 }
 
 // walk indexes a file's chunks up to the next file's first number; 0: it is the
@@ -95,7 +103,7 @@ func (s *scan) walk(l *life, until uint64) {
 		}
 		s.vouched = max(s.vouched, c.durable)
 		if c.number > expected {
-			s.holes = append(s.holes, hole{expected, c.number, fmt.Sprintf("%s at %d", l.name, l.at)})
+			s.holes = append(s.holes, hole{expected, c.number, fmt.Sprintf("%s at %d", l.name, l.at), l.name})
 		}
 		l.index = append(l.index, chunkAt{at: at, number: c.number, length: c.length})
 		expected = c.number + 1
@@ -103,7 +111,7 @@ func (s *scan) walk(l *life, until uint64) {
 		l.at = at
 	}
 	if expected < until {
-		s.holes = append(s.holes, hole{expected, until, fmt.Sprintf("%s at %d", l.name, l.at)})
+		s.holes = append(s.holes, hole{expected, until, fmt.Sprintf("%s at %d", l.name, l.at), l.name})
 	}
 }
 
