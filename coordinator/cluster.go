@@ -202,6 +202,25 @@ func (c *Cluster) drop(topic *cluster.Topic) {
 	})
 }
 
+// Repair records what makes up for entries that were given up: of this log
+// (lost; found are topics that their data names), or of the logs of some topics.
+func (c *Cluster) Repair(ctx context.Context, lost bool, found []cluster.NewTopic, hit [][16]byte) error {
+	return c.change(ctx, func(state *cluster.Cluster) []machine.Fact {
+		if lost {
+			return state.Lost(c.o.Now(), found)
+		}
+		return state.RaiseEpochs(hit)
+	})
+}
+
+// Knows says that an id is a topic's, or a deleted one's whose data is still to
+// be dropped.
+func (c *Cluster) Knows(id [16]byte) bool {
+	c.view.RLock()
+	defer c.view.RUnlock()
+	return c.state.Knows(id)
+}
+
 // AlterUsers is part of ClusterService.
 func (c *Cluster) AlterUsers(ctx context.Context, changes []cluster.UserChange) []error {
 	var errs []error

@@ -40,6 +40,13 @@ type (
 	}
 	// ProducersGiven: producer ids below Next are spoken for.
 	ProducersGiven struct{ Next int64 }
+	// EpochRaised: offsets of the topic that were once shown may be gone.
+	EpochRaised struct {
+		ID    [16]byte
+		Epoch int32
+	}
+	// FloorRaised: names that are created from now on begin at this epoch or above.
+	FloorRaised struct{ Epoch int32 }
 )
 
 // Cluster is the machine.
@@ -204,6 +211,13 @@ func (c *Cluster) Apply(fact machine.Fact) {
 		}
 	case ProducersGiven:
 		c.next = f.Next
+	case EpochRaised:
+		c.raise(f)
+	case FloorRaised:
+		c.floor = max(c.floor, f.Epoch)
+		for name, last := range c.gone {
+			c.gone[name] = max(last, f.Epoch-1)
+		}
 	default:
 		panic(fmt.Sprintf("cluster: no such fact: %T", fact))
 	}

@@ -64,6 +64,20 @@ func (s *session) answer(c machinetest.Command) []string {
 	case "producers":
 		first, count, facts := s.c.GiveProducers()
 		return append([]string{fmt.Sprintf("ids %d to %d", first, first+count-1)}, s.decided(facts, nil)...)
+	case "raise": // topics whose shown offsets may be gone
+		var ids [][16]byte
+		for _, name := range c.Words {
+			made, _ := s.c.Topic(name)
+			ids = append(ids, made.ID)
+		}
+		return s.decided(s.c.RaiseEpochs(ids), nil)
+	case "lost": // entries; the topics are known by their data
+		var found []NewTopic
+		for _, name := range c.Words {
+			s.drawn++
+			found = append(found, topic(name, s.drawn))
+		}
+		return s.decided(s.c.Lost(noon, found), nil)
 	case "restart": // from a snapshot
 		s.c = Restore(s.c.Snapshot())
 		return s.show()
@@ -114,6 +128,10 @@ func factLine(f machine.Fact) string {
 		return fmt.Sprintf("%s may not sign in by %s", f.User, f.Mechanism.Name())
 	case ProducersGiven:
 		return fmt.Sprintf("producer ids below %d are given", f.Next)
+	case EpochRaised:
+		return fmt.Sprintf("topic %d has epoch %d", f.ID[0], f.Epoch)
+	case FloorRaised:
+		return fmt.Sprintf("names begin at epoch %d", f.Epoch)
 	}
 	return fmt.Sprintf("%T", f)
 }

@@ -19,6 +19,8 @@ const (
 	kindVerifierSet     = 0x0104
 	kindVerifierRemoved = 0x0105
 	kindProducersGiven  = 0x0106
+	kindEpochRaised     = 0x0107
+	kindFloorRaised     = 0x0108
 )
 
 const clusterSnapshotVersion = 1
@@ -50,6 +52,10 @@ func appendClusterFact(dst []byte, f machine.Fact) []byte {
 		})
 	case cluster.ProducersGiven:
 		return appendFact(dst, kindProducersGiven, 1, func(b []byte) []byte { return appendInt(b, f.Next) })
+	case cluster.EpochRaised:
+		return appendFact(dst, kindEpochRaised, 1, func(b []byte) []byte { return appendInt(append(b, f.ID[:]...), f.Epoch) })
+	case cluster.FloorRaised:
+		return appendFact(dst, kindFloorRaised, 1, func(b []byte) []byte { return appendInt(b, f.Epoch) })
 	default:
 		panic(fmt.Sprintf("fact: the cluster has no %T", f))
 	}
@@ -90,6 +96,10 @@ func clusterFact(raw rawFact) (f machine.Fact, err error) {
 		f = cluster.VerifierRemoved{User: r.string(), Mechanism: cluster.Mechanism(r.int())}
 	case kindProducersGiven:
 		f = cluster.ProducersGiven{Next: r.int()}
+	case kindEpochRaised:
+		f = cluster.EpochRaised{ID: r.id(), Epoch: int32(r.int())}
+	case kindFloorRaised:
+		f = cluster.FloorRaised{Epoch: int32(r.int())}
 	default:
 		return nil, raw.unknown()
 	}

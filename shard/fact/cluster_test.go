@@ -83,6 +83,16 @@ func TestClusterFactsComeBackAsTheyWere(t *testing.T) {
 	}
 }
 
+func TestFactsOfARepairComeBackAsTheyWere(t *testing.T) {
+	facts := []machine.Fact{
+		cluster.EpochRaised{ID: [16]byte{1, 2, 3}, Epoch: 4}, cluster.FloorRaised{Epoch: 1000}, cluster.ProducersGiven{Next: 1 << 40},
+	}
+	got, err := readCluster(golden(t, "cluster-repair.golden", AppendCluster(nil, facts)))
+	if err != nil || !reflect.DeepEqual(got, facts) {
+		t.Errorf("read %+v, %v, want %+v", got, err, facts)
+	}
+}
+
 func TestClusterSnapshotComesBackAsItWas(t *testing.T) {
 	c := cluster.New()
 	for _, f := range clusterFacts[:2] {
