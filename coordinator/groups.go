@@ -107,6 +107,20 @@ func (g *Groups) Close() {
 	}
 }
 
+// InLog gives the groups of a coordinator log, sorted.
+func (g *Groups) InLog(log int) []string {
+	var names []string
+	for _, one := range g.shards[log].list() {
+		one.mu.Lock()
+		if !one.machine.Vacant() {
+			names = append(names, one.id)
+		}
+		one.mu.Unlock()
+	}
+	slices.Sort(names)
+	return names
+}
+
 func (g *Groups) shardOf(id string) *groupShard {
 	h := fnv.New32a()
 	h.Write([]byte(id))
