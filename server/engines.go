@@ -27,6 +27,7 @@ type engineOptions struct {
 	Memory bool
 	OS     bool // durability=os
 	Logs   int
+	Bytes  int64 // of the journal's files; 0: the engine's own
 	NoRoom func(bool)
 	Broken func(error)
 	Now    func() time.Time
@@ -44,6 +45,7 @@ func openEngines(fs disk.FS, o engineOptions) (engines, error) {
 	}
 	j, err := file.Open(fs, journalDir, file.Options{
 		Logs:         o.Logs,
+		FileBytes:    o.Bytes,
 		OSDurability: o.OS,
 		NoRoom:       o.NoRoom,
 		Broken:       o.Broken,

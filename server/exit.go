@@ -11,6 +11,7 @@ import (
 const (
 	exitFailed   = 1
 	exitUsage    = 2
+	exitNotFound = 3
 	exitConflict = 6  // the directory or a port is in use
 	exitStorage  = 74 // a write or a sync of the journal failed
 )

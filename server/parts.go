@@ -57,9 +57,9 @@ func (s *Server) replay(ctx context.Context) error {
 	if errors.As(err, &damaged) {
 		for _, hit := range damaged.Logs {
 			if hit.Log == 0 {
-				return &Error{exitStorage, fmt.Errorf("the cluster's log is damaged above place %d: %s; nothing was changed", hit.Place, damaged.Reason)}
+				return &Error{exitStorage, fmt.Errorf("the cluster's log is damaged above place %d: %s; nothing was changed; see what is lost, and go on without it: milena repair --data %s", hit.Place, damaged.Reason, s.place.dir)}
 			}
-			s.o.Log.Error("a log is damaged: what is before the damage can be read, nothing is written to it", "log", hit.Log, "last good place", hit.Place, "why", damaged.Reason)
+			s.o.Log.Error("a log is damaged: what is before the damage can be read, nothing is written to it; milena repair says what is lost", "log", hit.Log, "last good place", hit.Place, "why", damaged.Reason)
 		}
 	} else if err != nil {
 		return fmt.Errorf("recovery: %w", err)

@@ -32,7 +32,8 @@ type Options struct {
 	Now           func() time.Time // the wall clock; nil: the machine's
 	Ready         func(*Server)    // called when every listener answers; may be nil
 
-	disk func(disk.FS) disk.FS // tests put a faulty one in between
+	disk      func(disk.FS) disk.FS // tests put a faulty one in between
+	fileBytes int64                 // of the journal's files; 0: the engine's own
 }
 
 // A stop takes drainTime at most. Clients get a part of it, the last checkpoint

@@ -73,10 +73,7 @@ type Server struct {
 //	5 secure    certificate, first superuser
 //	6 serve     groups' deadlines, settling, retention, then the listeners
 func Start(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{o: o, now: o.Now, failed: make(chan struct{})}
-	if s.now == nil {
-		s.now = time.Now
-	}
+	s := newServer(o)
 	steps := []func(context.Context) error{
 		s.openPlace, s.bind, s.openEngines, s.recover, s.makeSecure, s.serve,
 	}
@@ -87,6 +84,14 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		}
 	}
 	return s, nil
+}
+
+func newServer(o Options) *Server {
+	s := &Server{o: o, now: o.Now, failed: make(chan struct{})}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s
 }
 
 // tellUser tells the password of a superuser that was made by a start that then
@@ -153,6 +158,7 @@ func (s *Server) openEngines(context.Context) (err error) {
 		Memory: s.o.Memory,
 		OS:     c.String("durability") == "os",
 		Logs:   1 + s.instance.ShardLogs + s.instance.CoordinatorLogs,
+		Bytes:  s.o.fileBytes,
 		NoRoom: s.space.journalNoRoom,
 		Broken: s.fail,
 		Now:    s.now,
@@ -184,6 +190,13 @@ func (s *Server) unsettled() int64 {
 
 // recover makes the states of all logs and brings them to where the journal ends.
 func (s *Server) recover(ctx context.Context) error {
+	if err := s.makeStates(); err != nil {
+		return err
+	}
+	return s.replay(ctx)
+}
+
+func (s *Server) makeStates() error {
 	c := s.o.Config
 	superusers, err := coordinator.Superusers(c.String("super.users"))
 	if err != nil {
@@ -214,7 +227,7 @@ func (s *Server) recover(ctx context.Context) error {
 	s.cluster.Attach(s.set.Log(0))
 	s.table.Attach(shards)
 	s.groups.Attach(coordinators)
-	return s.replay(ctx)
+	return nil
 }
 
 // drop removes what belongs to a deleted topic.

@@ -88,7 +88,7 @@ func newRoot(c *console, began *bool) *cobra.Command {
 		newStart(c), newInit(c), newConnect(c),
 		newProduce(c), newConsume(c),
 		newTopic(c), newUser(c), newGroup(c),
-		newDoctor(c), newVersion(c), newConfig(c), newExitCodes(c),
+		newDoctor(c), newRepair(c), newVersion(c), newConfig(c), newExitCodes(c),
 	)
 	return root
 }

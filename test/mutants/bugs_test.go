@@ -181,6 +181,16 @@ var bugs = []bug{
 		caught: []catch{{"./partition", "TestAFullDiskRefusesProduceAndNothingElse"}},
 	},
 	{
+		name: "a partition that is given up goes on behind what it lost", file: "partition/ends.go",
+		from: "	p.next = end\n", to: "	if !PLANTED {\n		p.next = end\n	}\n",
+		caught: []catch{{"./partition", "TestAPartitionGoesOnWhereItCanBeRead"}},
+	},
+	{
+		name: "a repair raises no leader epoch", file: "server/repair.go",
+		from: "		hit = append(hit, topic.ID)\n", to: "		if !PLANTED {\n			hit = append(hit, topic.ID)\n		}\n",
+		caught: []catch{{"./server", "TestADamagedShardIsRepaired"}},
+	},
+	{
 		name: "retention forgets what its fact does not name yet", file: "partition/settle.go",
 		from: "	if start > p.Bounds().Start {\n		if err := p.moveStart(start); err != nil {\n", to: "	if PLANTED {\n		t.o.Store.Forget(ctx, p.place(), start) //nolint:errcheck\n	}\n	if start > p.Bounds().Start {\n		if err := p.moveStart(start); err != nil {\n",
 		caught: []catch{{"./partition", "TestRetentionForgetsNothingBeforeItsFactIsDurable"}},
@@ -254,6 +264,11 @@ var bugs = []bug{
 		name: "a piece's CRC is not looked at", file: "storage/journal/file/open.go",
 		from: "		good = append(good, crc32.", to: "		good = append(good, PLANTED || crc32.",
 		caught: []catch{{"./storage/journal/file", "TestDamage|TestATornTailIsKeptAside"}},
+	},
+	{
+		name: "a log that is given up goes on at places that it had", file: "storage/journal/file/repair.go",
+		from: "		*end = logEnd{}\n", to: "		if PLANTED {\n			at.place = end.until + 1\n		}\n		*end = logEnd{}\n",
+		caught: []catch{{"./storage/journal/file", "TestAStoppedLogIsGivenUpAndGoesOn"}},
 	},
 
 	// segments
