@@ -289,6 +289,9 @@ func (s *Server) stopWork() error {
 		s.o.Log.Warn("no room for a last checkpoint: the next start has more to replay", "err", err)
 		return nil
 	}
+	if err != nil && saving.Err() == nil {
+		s.fail(err)
+	}
 	return err
 }
 
