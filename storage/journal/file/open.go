@@ -17,6 +17,7 @@ import (
 const (
 	lostDir   = "lost"
 	readAhead = 1 << 20
+	headAhead = 64 << 10 // where only heads and rows are wanted, and bodies are passed over
 	torn      = chunkMax // bytes of a torn tail that are kept, at most
 )
 
@@ -214,6 +215,7 @@ type reader struct {
 	fs   disk.FS
 	name string
 	size int64
+	wide int // bytes of the window, or as many as are asked for
 	file disk.File
 	at   int64
 	have []byte
@@ -221,7 +223,12 @@ type reader struct {
 }
 
 func newReader(fs disk.FS, name string, size int64) *reader {
-	return &reader{fs: fs, name: name, size: size}
+	return &reader{fs: fs, name: name, size: size, wide: readAhead}
+}
+
+// newHeadReader is for who looks at heads and rows only.
+func newHeadReader(fs disk.FS, name string, size int64) *reader {
+	return &reader{fs: fs, name: name, size: size, wide: headAhead}
 }
 
 func (r *reader) close() {
@@ -245,7 +252,7 @@ func (r *reader) bytes(at int64, n int) ([]byte, error) {
 		}
 		r.file = f
 	}
-	want := int(min(int64(max(n, readAhead)), r.size-at))
+	want := int(min(int64(max(n, r.wide)), r.size-at))
 	if cap(r.buf) < want {
 		r.buf = make([]byte, want)
 	}

@@ -87,7 +87,7 @@ func (s *scan) lastFile() string {
 // walk indexes a file's chunks up to the next file's first number; 0: it is the
 // newest file.
 func (s *scan) walk(l *life, until uint64) {
-	r := newReader(s.j.fs, l.name, l.size)
+	r := newHeadReader(s.j.fs, l.name, l.size)
 	defer r.close()
 	expected := l.first
 	for at := l.at; until == 0 || expected < until; {
@@ -235,7 +235,7 @@ func (s *scan) logEnds() {
 				j.written[log] = end
 			}
 		}
-		r := newReader(j.fs, l.name, l.size)
+		r := newHeadReader(j.fs, l.name, l.size)
 		for _, c := range l.index {
 			h, b, ok := r.chunk(c.at, l.generation)
 			if !ok {
