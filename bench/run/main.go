@@ -81,10 +81,15 @@ func (o *options) run(ctx context.Context) (err error) {
 		if err := os.MkdirAll(filepath.Dir(o.out), 0o755); err != nil {
 			return err
 		}
-		if r.out, err = os.OpenFile(o.out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+		f, err := os.OpenFile(o.out, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
+		if err != nil {
 			return err
 		}
-		defer r.out.Close()
+		defer f.Close()
+		if r.earlier, err = result.Read(f); err != nil {
+			return fmt.Errorf("%s: %w", o.out, err)
+		}
+		r.out = f
 	}
 	defer r.stop()
 	if err := r.choose(); err != nil {

@@ -37,6 +37,7 @@ type runner struct {
 	brokers []*broker
 	out     io.WriteCloser
 	results []result.Result
+	earlier []result.Result // in the file before
 }
 
 // choose finds what is asked for.
@@ -72,7 +73,8 @@ func (r *runner) all() {
 		for _, b := range brokers {
 			r.warmUp(b, l)
 		}
-		for round := 1; round <= r.rounds; round++ {
+		before := lastRound(r.earlier, l)
+		for round := before + 1; round <= before+r.rounds; round++ {
 			for _, b := range brokers {
 				if r.ctx.Err() != nil {
 					return
@@ -103,6 +105,16 @@ func (r *runner) warmUp(b *broker, l load) {
 		return
 	}
 	b.warmed = l.name
+}
+
+// lastRound is how far the rounds of a load were counted before.
+func lastRound(earlier []result.Result, l load) (round int) {
+	for _, res := range earlier {
+		if res.Load == l.name {
+			round = max(round, res.Round)
+		}
+	}
+	return round
 }
 
 // who gives the brokers that a load is for.

@@ -44,3 +44,15 @@ func TestLoadsAreFoundByName(t *testing.T) {
 		t.Error("rtt-2 was found")
 	}
 }
+
+func TestRoundsFollowThoseOfAnEarlierRun(t *testing.T) {
+	earlier := []result.Result{{Load: "rtt-1", Round: 1}, {Load: "rtt-1", Round: 3}, {Load: "paced-1000", Round: 7}}
+	rtt, _ := find("rtt-1")
+	consume, _ := find("consume-1k-1p")
+	if got := lastRound(earlier, rtt); got != 3 {
+		t.Errorf("the last round was %d, want 3", got)
+	}
+	if got := lastRound(earlier, consume); got != 0 {
+		t.Errorf("a load that never ran had %d rounds, want 0", got)
+	}
+}
