@@ -77,6 +77,7 @@ func TestHeartbeatsPassWhileTheDiskHangs(t *testing.T) {
 		defer j.Close()
 		g, _ := groups(t, j)
 		joined := settled(t, g, "g")
+		synctest.Wait() // until nothing is under way, whenever it was told
 		j.Hang()
 		committed := make(chan error, 1)
 		go func() {
